@@ -1,0 +1,1 @@
+"""Following the contracts: JSON-RPC, decoding, the watcher."""

@@ -1,0 +1,1 @@
+"""Who may be told what, by the facts of the chain. Pure."""

@@ -1,0 +1,1 @@
+"""What OCN nodes say to each other: canonical text, messages, notary, keys."""

@@ -1,0 +1,1 @@
+"""OCPI as it is said on the wire: parties, requests, replies. Pure."""

@@ -1,0 +1,1 @@
+"""What we still owe each provider: recorded, ordered, delivered."""

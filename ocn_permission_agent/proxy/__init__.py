@@ -1,0 +1,1 @@
+"""The way of every request to the node and back."""
