@@ -99,13 +99,15 @@ def find_route(method: str, raw_path: str, *, api_prefix: str = "") -> Route | P
         api_prefix: 2.x's ``ocn.node.apiPrefix`` without slashes around it; empty for 1.x.
     """
     prefix = f"/{api_prefix}/ocpi/" if api_prefix else "/ocpi/"
+    if raw_path == "/":
+        return PathFault.UNKNOWN
     segments = _split(raw_path)
     if segments is None:
         return PathFault.UNCLEAR
     if not raw_path.startswith(prefix):
         # An encoded letter of the prefix itself ("/%6fcpi/") still reaches the node's handlers.
         return PathFault.UNCLEAR if ("/" + "/".join(segments)).startswith(prefix) else PathFault.UNKNOWN
-    tail = segments[2 if api_prefix and "/" not in api_prefix else prefix.count("/") - 1 :]
+    tail = segments[prefix.count("/") - 1 :]
     if len(tail) < 3:
         return PathFault.UNKNOWN
     first, second, name, *rest = tail
