@@ -1,0 +1,43 @@
+"""Loops that must outlive their failures (proxy.md "Fail open for the primary path").
+
+The proxy's own listener is not one of them: only its failure ends the process.
+"""
+
+import random
+from collections.abc import Awaitable, Callable
+
+from structlog.typing import FilteringBoundLogger
+
+from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.errors import AgentError
+
+_FIRST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 60.0
+#: a loop that ran this long before it failed starts again with the first pause
+_HEALTHY_SECONDS = 300.0
+
+
+def pause_before_restart(failures: int, *, spread: float) -> float:
+    """Seconds to wait before the next start: doubling from one second to a minute, ±20 % by `spread` in [0, 1]."""
+    pause: float = min(_FIRST_PAUSE_SECONDS * 2.0 ** (failures - 1), _LONGEST_PAUSE_SECONDS)
+    return pause * (0.8 + 0.4 * spread)
+
+
+async def supervise(name: str, loop: Callable[[], Awaitable[None]], *, clock: Clock, log: FilteringBoundLogger) -> None:
+    """Run `loop` for ever: start it again, with a pause and an alarm, whenever it fails. Ends only by cancellation."""
+    failures = 0
+    while True:
+        started = clock.monotonic()
+        try:
+            await loop()
+        except AgentError as error:
+            failures = 1 if clock.monotonic() - started > _HEALTHY_SECONDS else failures + 1
+            log.error("loop.failed", loop=name, failures=failures, error=type(error).__name__, reason=str(error))
+        except Exception as error:
+            # Whatever it is: the primary path must outlive it, and people must see it.
+            failures = 1 if clock.monotonic() - started > _HEALTHY_SECONDS else failures + 1
+            log.exception("loop.failed", loop=name, failures=failures, error=type(error).__name__)
+        else:
+            failures += 1
+            log.error("loop.failed", loop=name, failures=failures, error="ended", reason="it ended by itself")
+        await clock.sleep(pause_before_restart(failures, spread=random.random()))  # noqa: S311  a jitter is no secret
