@@ -1,0 +1,1 @@
+"""The embedded database engine: one file, one writer, numbered migrations. Knows nothing of what is kept in it."""

@@ -1,0 +1,153 @@
+"""The one thread that writes, and its group commit.
+
+Coroutines hand in work; the thread takes all that waits, runs it in one transaction, each piece under a savepoint of
+its own, commits once (one fsync), and only then tells the coroutines. While it commits, the next group gathers.
+
+The thread sleeps nowhere but in the queue's own `get`, so there is no "active" flag that an arriving piece could see
+a moment too early or too late: a wake-up cannot be lost (performance.md tells of one that was).
+"""
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.metrics import Metrics
+
+#: pieces of one transaction; bounds how long the first of a group waits for the last
+_GROUP_LIMIT = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """A piece of work, and where its result is awaited."""
+
+    work: Callable[[sqlite3.Connection], Any]
+    loop: asyncio.AbstractEventLoop
+    result: asyncio.Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """Outcome of a piece that raised."""
+
+    error: BaseException
+
+
+class _TransactionLost(Exception):
+    """The engine has rolled back the whole transaction by itself (disk full, IO error)."""
+
+
+class Writer:
+    """Runs work on the writing connection, grouped.
+
+    Args:
+        connection: in autocommit mode, usable from any thread; the writer closes it.
+        clock: measures the commit.
+        metrics: takes `store_commit_seconds`.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, *, clock: Clock, metrics: Metrics) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._metrics = metrics
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[sqlite3.Connection], Any]) -> asyncio.Future[Any]:
+        """Queue a piece of work; the future is done once its group is on disk.
+
+        The work is done even if the future is cancelled meanwhile.
+        """
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[Any] = loop.create_future()
+        self._jobs.put(_Job(work=work, loop=loop, result=result))
+        return result
+
+    def close(self) -> None:
+        """Finish what was submitted, then close the connection. Blocks; nothing may be submitted any more."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _serve(self) -> None:
+        open_ = True
+        while open_:
+            group, open_ = self._next_group()
+            if group:
+                self._commit(group)
+        self._connection.close()
+
+    def _next_group(self) -> tuple[list[_Job], bool]:
+        """All that waits, at least one piece; False with the last group."""
+        group: list[_Job] = []
+        try:
+            job = self._jobs.get()
+            while job is not None:
+                group.append(job)
+                if len(group) == _GROUP_LIMIT:
+                    return group, True
+                job = self._jobs.get_nowait()
+        except queue.Empty:
+            return group, True
+        return group, False
+
+    def _commit(self, group: list[_Job]) -> None:
+        started = self._clock.monotonic()
+        outcomes: list[Any] = []
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for job in group:
+                outcomes.append(self._perform(job))  # noqa: PERF401  what came before an error must be kept
+            self._connection.execute("COMMIT")
+        except (sqlite3.Error, _TransactionLost) as error:
+            outcomes = self._give_up(outcomes, error, len(group))
+        self._metrics.store_commit_seconds.observe(self._clock.monotonic() - started)
+        for loop in {job.loop for job in group}:
+            done = [(job.result, outcome) for job, outcome in zip(group, outcomes, strict=True) if job.loop is loop]
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_resolve, done)
+
+    def _perform(self, job: _Job) -> Any:
+        connection = self._connection
+        connection.execute("SAVEPOINT piece")
+        try:
+            value = job.work(connection)
+        except BaseException as error:  # whatever it is belongs to the caller
+            if not connection.in_transaction:
+                raise _TransactionLost(str(error)) from error
+            connection.execute("ROLLBACK TO piece")
+            connection.execute("RELEASE piece")
+            return _Failed(_unavailable(error) if isinstance(error, sqlite3.Error) else error)
+        connection.execute("RELEASE piece")
+        return value
+
+    def _give_up(self, outcomes: list[Any], error: Exception, size: int) -> list[Any]:
+        """Nothing of the group is stored: each piece fails, those that had failed already with their own error."""
+        if self._connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+        outcomes = outcomes + [None] * (size - len(outcomes))
+        return [each if isinstance(each, _Failed) else _Failed(_unavailable(error)) for each in outcomes]
+
+
+def _unavailable(error: Exception) -> StoreUnavailable:
+    unavailable = StoreUnavailable(f"the store cannot be written: {error}")
+    unavailable.__cause__ = error
+    return unavailable
+
+
+def _resolve(done: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    for result, outcome in done:
+        if result.done():
+            continue
+        if isinstance(outcome, _Failed):
+            result.set_exception(outcome.error)
+        else:
+            result.set_result(outcome)
