@@ -1,0 +1,132 @@
+"""What is known at one block: the fold of all events so far. Values that share structure with the block before."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from immutables import Map
+
+from ocn_permission_agent.consent.address import ZERO, Address
+from ocn_permission_agent.consent.events import Evidence
+from ocn_permission_agent.ocpi.party import Party
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Something that could not be read, or that contradicts what we knew; closes whom it is about."""
+
+    why: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartyFacts:
+    """A party of the registry, by its address.
+
+    `party` is its spelling now, None while it is not registered. `registered` is the newest entry after absence,
+    `redirected` the newest change of operator or of (country_code, party_id), `renamed` that of the latter alone,
+    `left` the newest end of a registration.
+    """
+
+    address: Address
+    party: Party | None
+    operator: Address
+    registered: Evidence
+    redirected: Evidence | None = None
+    renamed: Evidence | None = None
+    left: Evidence | None = None
+    doubt: Doubt | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorFacts:
+    """A node operator: its domain (empty for none) and when that changed last."""
+
+    operator: Address
+    domain: str
+    changed: Evidence
+    doubt: Doubt | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceFacts:
+    """A service, by its provider's address.
+
+    `permissions` are the known ids of the newest listing. `deleted` is the newest deletion, or what could have been
+    one: agreements made before it have ended (C5). `listed` is false while there is no service.
+    """
+
+    provider: Address
+    name: str
+    url: str
+    permissions: frozenset[int]
+    unknown_ids: int
+    listed: bool
+    updated: Evidence
+    deleted: Evidence | None = None
+    doubt: Doubt | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What a customer agreed to: the listing's ids at that moment (C3); None when that listing was unreadable."""
+
+    evidence: Evidence
+    agreed: frozenset[int] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairFacts:
+    """A customer and a provider.
+
+    `toggles` counts the logs of the pair: odd means agreed. `grant` is the newest one, kept after its revoke.
+    `contradicted` is where the contract's flag was seen to differ from that parity (C2). `waits_from` is the block
+    from which the grant's confirmations are counted (C4).
+    """
+
+    customer: Address
+    provider: Address
+    toggles: int
+    newest: Evidence
+    grant: Grant
+    waits_from: int
+    contradicted: Evidence | None = None
+
+    @property
+    def agreed(self) -> bool:
+        """What the parity of the logs says."""
+        return self.toggles % 2 == 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything that is known, in maps that are shared between blocks.
+
+    `keys` is the registry's backward direction, from a party to its address. `spellings` finds registered addresses by
+    folded party: more than one means twins (C1). `pairs` goes from customer to provider.
+    """
+
+    parties: Map[Address, PartyFacts]
+    keys: Map[Party, Address]
+    spellings: Map[Party, tuple[Address, ...]]
+    operators: Map[Address, OperatorFacts]
+    services: Map[Address, ServiceFacts]
+    pairs: Map[Address, Map[Address, PairFacts]]
+
+    @classmethod
+    def none(cls) -> Self:
+        """Nothing is known."""
+        return cls(parties=Map(), keys=Map(), spellings=Map(), operators=Map(), services=Map(), pairs=Map())
+
+    def pair(self, customer: Address, provider: Address) -> PairFacts | None:
+        """The pair, if it ever had an agreement."""
+        providers = self.pairs.get(customer)
+        return None if providers is None else providers.get(provider)
+
+    def key(self, party: Party) -> Address:
+        """The address that the registry finds for a party in this spelling; `ZERO` for none."""
+        return self.keys.get(party, ZERO)
+
+    def domain(self, operator: Address) -> str:
+        """The operator's domain; empty for none."""
+        facts = self.operators.get(operator)
+        return "" if facts is None else facts.domain

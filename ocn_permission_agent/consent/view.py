@@ -1,0 +1,61 @@
+"""The one mutable cell between the watcher, who writes it, and proxy, courier and status, who read it."""
+
+from datetime import timedelta
+
+from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.consent.index import ConsentIndex
+from ocn_permission_agent.metrics import Metrics
+
+#: a block further ahead of our clock than this means that one of the two clocks is wrong (C8)
+FUTURE_TOLERANCE = timedelta(seconds=30)
+
+
+class ConsentView:
+    """The newest index, and whether it is fresh enough to send by (C8).
+
+    Args:
+        clock: wall and monotonic time.
+        max_staleness_seconds: from this age on the view is not fresh.
+        metrics: gets the age.
+    """
+
+    def __init__(self, *, clock: Clock, max_staleness_seconds: float, metrics: Metrics) -> None:
+        self._clock = clock
+        self._max_staleness_seconds = max_staleness_seconds
+        self._index = ConsentIndex.empty()
+        #: monotonic time at which the head last advanced; None until the first complete poll of this run
+        self._advanced_at: float | None = None
+        metrics.consent_view_age_seconds.set_function(self.age_seconds)
+
+    @property
+    def index(self) -> ConsentIndex:
+        """The newest index; the empty one before the first sync."""
+        return self._index
+
+    def publish(self, index: ConsentIndex) -> None:
+        """Take over what a complete poll found. Only another block than before makes the view younger."""
+        if self._advanced_at is None or index.block_hash != self._index.block_hash:
+            self._advanced_at = self._clock.monotonic()
+        self._index = index
+
+    def restore(self, index: ConsentIndex) -> None:
+        """Take over what the store remembers: known, but not fresh until the first complete poll."""
+        self._index = index
+        self._advanced_at = None
+
+    def age_seconds(self) -> float:
+        """The larger of the time since the head advanced and the time since its block; infinite before any poll."""
+        if self._advanced_at is None:
+            return float("inf")
+        since_block = (self._clock.now() - self._index.block_time).total_seconds()
+        return max(self._clock.monotonic() - self._advanced_at, since_block)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether copies may leave."""
+        return self.age_seconds() < self._max_staleness_seconds
+
+    @property
+    def block_from_the_future(self) -> bool:
+        """Whether the newest block is more than 30 s ahead of our clock: an alarm, one of the clocks is wrong."""
+        return self._index.block_time > self._clock.now() + FUTURE_TOLERANCE
