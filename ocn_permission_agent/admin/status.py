@@ -1,0 +1,72 @@
+"""The status document: what `/api/v1/status` and `status --json` say (pure)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from ocn_permission_agent.outbox.model import DeliveryState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointStatus:
+    """One RPC endpoint. `name` is its host only: paths may hold keys. `head` is None before its first answer."""
+
+    name: str
+    head: int | None
+    reachable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainStatus:
+    """What we know of the chain. `age_seconds` is None when it was never read."""
+
+    head: int | None
+    head_time: datetime | None = None
+    fresh: bool
+    age_seconds: float | None = None
+    endpoints: tuple[EndpointStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Everything the document is made of.
+
+    `services` and `agreements` count what stands in the index. `deliveries` counts by state, missing ones are 0;
+    `held` and `paused` are parts of pending, by reason. `gaps` are copies that were due and could not be recorded.
+    """
+
+    version: str
+    chain: ChainStatus
+    services: int
+    agreements: int
+    deliveries: Mapping[DeliveryState, int]
+    held: int = 0
+    paused: int = 0
+    gaps: int = 0
+
+
+def status_document(status: Status) -> dict[str, object]:
+    """The document as JSON values; names are those of interface.md.
+
+    ``deliveries.pending`` counts all that is owed; ``held`` and ``paused`` are those of them that wait for more than
+    time.
+    """
+    counts: dict[str, object] = {state.value: status.deliveries.get(state, 0) for state in DeliveryState}
+    chain = status.chain
+    return {
+        "version": status.version,
+        "chain": {
+            "head": chain.head,
+            "head_time": None if chain.head_time is None else chain.head_time.isoformat(),
+            "fresh": chain.fresh,
+            "age_seconds": None if chain.age_seconds is None else round(chain.age_seconds, 3),
+            "endpoints": [
+                {"name": endpoint.name, "head": endpoint.head, "reachable": endpoint.reachable}
+                for endpoint in chain.endpoints
+            ],
+        },
+        "services": status.services,
+        "agreements": status.agreements,
+        "deliveries": {**counts, "held": status.held, "paused": status.paused},
+        "gaps": status.gaps,
+    }

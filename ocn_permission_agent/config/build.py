@@ -1,0 +1,70 @@
+"""From checked values to each package's own settings; every key has been read and is there."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ocn_permission_agent.admin.settings import AdminSettings
+from ocn_permission_agent.consent.settings import ConsentSettings
+from ocn_permission_agent.logs import LogSettings
+from ocn_permission_agent.net.settings import NetworkSettings
+from ocn_permission_agent.ocn.version import NodeVersion
+from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
+
+
+def proxy(values: Mapping[str, Any]) -> ProxySettings:
+    """``[proxy]``."""
+    return ProxySettings(
+        listen_host=values["proxy.listen"].host,
+        listen_port=values["proxy.listen"].port,
+        preserve_host=values["proxy.preserve_host"],
+        copy_reads=values["consent.copy_reads"],
+        body_limit_bytes=values["proxy.body_limit_bytes"],
+        buffer_total_bytes=values["proxy.buffer_total_bytes"],
+    )
+
+
+def node(values: Mapping[str, Any]) -> NodeSettings:
+    """``[node]``."""
+    return NodeSettings(
+        url=values["node.url"],
+        api_prefix=values["node.api_prefix"],
+        own_party=values["node.own_party"],
+    )
+
+
+def node_version(values: Mapping[str, Any]) -> NodeVersion | None:
+    """``node.version``; None: to be seen in the traffic."""
+    written = values["node.version"]
+    return None if written == "auto" else NodeVersion(written)
+
+
+def admin(values: Mapping[str, Any]) -> AdminSettings:
+    """``[admin]``."""
+    return AdminSettings(
+        listen_host=values["admin.listen"].host,
+        listen_port=values["admin.listen"].port,
+        token=values["admin.token"],
+        allow_hosts=values["admin.allow_hosts"],
+    )
+
+
+def consent(values: Mapping[str, Any]) -> ConsentSettings:
+    """``[consent]``."""
+    return ConsentSettings(
+        require_direct_grant=values["consent.require_direct_grant"],
+        copy_reads=values["consent.copy_reads"],
+        copy_commands=frozenset(values["consent.copy_commands"]),
+    )
+
+
+def network(values: Mapping[str, Any]) -> NetworkSettings:
+    """``[network]``."""
+    return NetworkSettings(
+        allow_http=values["network.allow_http"],
+        allow_addresses=values["network.allow_addresses"],
+    )
+
+
+def log(values: Mapping[str, Any]) -> LogSettings:
+    """``[log]``."""
+    return LogSettings(format=values["log.format"], level=values["log.level"])

@@ -1,0 +1,146 @@
+"""Log lines: one per unit of work, named ``noun.past_participle``, flat, without any secret.
+
+Everything goes one way: our own lines (structlog), those of libraries (aiohttp, asyncio), warnings and crash text all
+pass `Redactor` before they are rendered.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TextIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+REDACTED = "[redacted]"
+
+#: fields whose value is never shown, whatever it is
+_FIELDS = frozenset(
+    {
+        "api_key", "authorization", "body", "key", "ocn_signature", "operator_key", "password", "payload",
+        "private_key", "secret", "signature", "token",
+    }
+)  # fmt: skip
+_FIELD_ENDS = ("_password", "_secret", "_token", "_private_key")
+#: fields with an address of a chain endpoint: only scheme and host are shown, its path may be a key
+_ENDPOINT_FIELDS = frozenset({"rpc_url", "rpc_urls", "endpoint", "endpoints"})
+_HEADER = re.compile(r"(?i)(authorization)(\W{1,6})(?:(?:token|bearer|basic)\s+)?[^\s'\",;\\]+")
+_SCHEME = re.compile(r"\b(Token|Bearer|Basic|TOKEN|BEARER|BASIC|token(?=\s+\S{16})|bearer)(\s+)[^\s'\",;\\]+")
+_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s@'\"]+@")
+_BEYOND_HOST = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/\s?#'\"]+)[/?#][^\s'\",]*")
+_DEEPEST = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """``[log]``: `format` is ``json`` or ``console``, `level` is ``debug``, ``info``, ``warning`` or ``error``."""
+
+    format: str = "json"
+    level: str = "info"
+
+
+class Redactor:
+    """Takes secrets out of a log line.
+
+    By field name (`authorization`, `token`, `key`, …), by the shape of text (``Token …``, ``https://user:pass@…``), and
+    by value: every secret that was loaded is known here and is replaced wherever it appears. Hex of 64 digits is not
+    taken for a key by its looks: transaction hashes have the same shape and must stay readable.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, known)), re.IGNORECASE) if known else None
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event_dict: EventDict, /) -> EventDict:
+        """Clean one line; a structlog processor."""
+        return {name: self._field(name, value) for name, value in event_dict.items()}
+
+    def text(self, text: str) -> str:
+        """The text without what looks like a secret or is known to be one."""
+        if self._known is not None:
+            text = self._known.sub(REDACTED, text)
+        if "://" in text:
+            text = _USERINFO.sub(rf"\1{REDACTED}@", text)
+        text = _HEADER.sub(rf"\1\2{REDACTED}", text)
+        return _SCHEME.sub(rf"\1\2{REDACTED}", text)
+
+    def _field(self, name: object, value: object, depth: int = 0) -> object:
+        if isinstance(name, str):
+            folded = name.lower().replace("-", "_")
+            if folded in _FIELDS or folded.endswith(_FIELD_ENDS):
+                return value if value is None or isinstance(value, bool) else REDACTED
+            if folded in _ENDPOINT_FIELDS and isinstance(value, str):
+                return _BEYOND_HOST.sub(r"\1", self.text(value))
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, dict) and depth < _DEEPEST:
+            return {key: self._field(key, each, depth + 1) for key, each in value.items()}
+        if isinstance(value, list | tuple | set | frozenset) and depth < _DEEPEST:
+            return [self._field(name, each, depth + 1) for each in value]
+        return self.text(value.decode("latin-1") if isinstance(value, bytes) else str(value))
+
+
+def configure(settings: LogSettings, *, secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
+    """Set up logging of the whole process; called once by whoever starts it, again by tests.
+
+    Args:
+        settings: `[log]` of the configuration.
+        secrets: every secret that was loaded; none of them will appear in any line.
+        stream: where lines go; standard error by default.
+    """
+    redactor = Redactor(secrets)
+    stamp: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+    out = sys.stderr if stream is None else stream
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*stamp, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                redactor,
+                _renderer(settings.format, colors=out.isatty()),
+            ],
+        )
+    )
+    level = getattr(logging, settings.level.upper())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # Connection noise of libraries is of no use below warning, and every line costs time.
+    for name in ("asyncio", "aiohttp.access", "aiohttp.client", "aiohttp.internal", "web3", "urllib3"):
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    logging.captureWarnings(capture=True)
+    structlog.configure(
+        processors=[*stamp, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    sys.excepthook = _tell_crash
+
+
+def _tell_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Crash text goes through the redactor too, instead of straight to standard error."""
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    structlog.get_logger().critical("process.crashed", exc_info=(kind, error, trace))
+
+
+def _to_json(line: EventDict, **_: object) -> str:
+    return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _renderer(form: str, *, colors: bool) -> Processor:
+    if form == "console":
+        return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+    return structlog.processors.JSONRenderer(serializer=_to_json)

@@ -1,0 +1,127 @@
+"""What an operator writes is what the agent gets."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ocn_permission_agent.config import Config, load, load_admin_access
+from ocn_permission_agent.errors import ConfigError
+from ocn_permission_agent.ocn.version import NodeVersion
+from ocn_permission_agent.ocpi.party import Party
+
+Loading = Callable[..., Config]
+
+
+def test_few_keys_suffice_and_the_rest_has_defaults(loading: Loading, folder: Path) -> None:
+    config = loading()
+
+    assert config.public_url == "https://node.example"
+    assert (config.proxy.listen_host, config.proxy.listen_port) == ("0.0.0.0", 8080)
+    assert (config.admin.listen_host, config.admin.listen_port, config.admin.token) == ("127.0.0.1", 9090, None)
+    assert config.node_version is None
+    assert config.store_path == folder / "agent.db"
+    assert config.operator_key.address.startswith("0x")
+    assert config.warnings == ()
+
+
+def test_the_environment_wins_over_the_file(loading: Loading) -> None:
+    config = loading({"log": 'level = "debug"'}, OCN_AGENT_LOG_LEVEL="error", OCN_AGENT_PROXY_LISTEN="[::1]:8181")
+
+    assert config.log.level == "error"
+    assert (config.proxy.listen_host, config.proxy.listen_port) == ("::1", 8181)
+
+
+def test_everything_can_come_from_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    config = load(
+        None,
+        environ={
+            "OCN_AGENT_PROXY_PUBLIC_URL": "https://node.example/",
+            "OCN_AGENT_PROXY_PRESERVE_HOST": "no",
+            "OCN_AGENT_PROXY_DRAIN_SECONDS": "0",
+            "OCN_AGENT_NODE_URL": "http://127.0.0.1:8081",
+            "OCN_AGENT_NODE_VERSION": "2",
+            "OCN_AGENT_NODE_OWN_PARTY": "DE*OCN",
+            "OCN_AGENT_NODE_API_PREFIX": "/ocn/",
+            "OCN_AGENT_OPERATOR_KEY": "0x" + "1f" * 32,
+            "OCN_AGENT_CHAIN_NETWORK": "prod",
+            "OCN_AGENT_CHAIN_RPC_URLS": "https://one.example, https://two.example/v3/0123456789abcdef",
+            "OCN_AGENT_CONSENT_COPY_COMMANDS": "DE*PAY,NL*FLT",
+            "OCN_AGENT_NETWORK_ALLOW_ADDRESSES": "10.0.0.0/8,fd00::/8",
+            "OCN_AGENT_STORE_URL": "sqlite:////var/lib/agent.db",
+        },
+    )
+
+    assert config.public_url == "https://node.example"
+    assert config.drain_seconds == 0
+    assert not config.proxy.preserve_host
+    assert config.node_version is NodeVersion.V2
+    assert (config.node.own_party, config.node.api_prefix) == (Party("DE", "OCN"), "ocn")
+    assert config.consent.copy_commands == {Party("DE", "PAY"), Party("NL", "FLT")}
+    assert [str(each) for each in config.network.allow_addresses] == ["10.0.0.0/8", "fd00::/8"]
+    assert config.store_path == Path("/var/lib/agent.db")
+
+
+def test_orchestrator_variables_are_not_taken_for_ours(loading: Loading) -> None:
+    config = loading(
+        OCN_AGENT_SERVICE_HOST="10.0.0.1",
+        OCN_AGENT_SERVICE_PORT="8080",
+        OCN_AGENT_SERVICE_PORT_HTTP="8080",
+        OCN_AGENT_PORT="tcp://10.0.0.1:8080",
+        OCN_AGENT_PORT_8080_TCP_ADDR="10.0.0.1",
+        OCN_AGENT_ADMIN_PORT="tcp://10.0.0.1:9090",
+        OCN_AGENT_CONFIG="agent.toml",
+    )
+
+    assert config.proxy.listen_port == 8080
+
+
+def test_secrets_come_from_files_beside_the_configuration_or_from_the_environment(
+    loading: Loading, folder: Path
+) -> None:
+    (folder / "token").write_text("a-token-of-enough-length\n")
+    (folder / "urls").write_text("https://one.example\nhttps://two.example\n")
+
+    from_file = loading({"admin": 'token_file = "token"'})
+    from_variable = loading(OCN_AGENT_ADMIN_TOKEN="another-token-of-length")
+    from_named_file = loading(OCN_AGENT_ADMIN_TOKEN_FILE=str(folder / "token"))
+
+    assert from_file.admin.token == from_named_file.admin.token == "a-token-of-enough-length"
+    assert from_variable.admin.token == "another-token-of-length"
+
+
+def test_secrets_are_collected_for_the_redactor_and_never_shown(loading: Loading) -> None:
+    config = loading(
+        OCN_AGENT_ADMIN_TOKEN="a-token-of-enough-length",
+        OCN_AGENT_CHAIN_RPC_URLS="https://user:p4ssw0rd@one.example/v3/0123456789abcdef?key=k3yk3y",
+    )
+
+    assert config.secrets >= {"1f" * 32, "a-token-of-enough-length", "p4ssw0rd", "0123456789abcdef", "k3yk3y"}
+    assert "one.example" not in config.secrets
+    shown = repr(config)
+    assert not [secret for secret in config.secrets if secret in shown]
+
+
+def test_a_key_that_everybody_may_read_brings_a_warning(loading: Loading, folder: Path) -> None:
+    (folder / "operator.key").chmod(0o644)
+
+    [warning] = loading().warnings
+
+    assert warning.startswith("operator.key_file: every account")
+
+
+def test_asking_for_the_status_needs_no_operator_key(folder: Path) -> None:
+    (folder / "operator.key").unlink()
+
+    access = load_admin_access(folder / "agent.toml", environ={"OCN_AGENT_ADMIN_LISTEN": "127.0.0.1:9191"})
+
+    assert (access.admin.listen_port, access.store_path) == (9191, folder / "agent.db")
+
+
+def test_asking_for_the_status_is_refused_when_its_own_keys_are_wrong(folder: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_admin_access(folder / "agent.toml", environ={"OCN_AGENT_ADMIN_LISTEN": "nowhere"})
+
+    [problem] = refused.value.problems
+    assert problem.startswith("admin.listen (OCN_AGENT_ADMIN_LISTEN): must be")
