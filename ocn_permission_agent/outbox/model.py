@@ -117,7 +117,8 @@ class CopyPlan:
 class Delivery:
     """What we owe one provider, as stored.
 
-    `attempts` counts those that were started. `reason` says why it is where it is, in words.
+    `attempts` counts those that were started. `expires_at` is the end of its window as things stand now. `reason` says
+    why it is where it is, in words.
     """
 
     id: int
@@ -129,6 +130,7 @@ class Delivery:
     state: DeliveryState
     attempts: int
     next_attempt_at: datetime
+    expires_at: datetime
     reason: str | None = None
 
 
@@ -147,3 +149,5 @@ class Attempt:
     detail: str = ""
     #: what a 429 or 503 asked for
     retry_after_seconds: float | None = None
+    #: nobody was there at all: says something about the provider, nothing about the message
+    unreachable: bool = False

@@ -16,6 +16,7 @@ CREATE TABLE providers (
     paused_since_us INTEGER,                             -- NULL: not paused
     probe_at_us     INTEGER,                             -- when one delivery may try
     pause_reason    TEXT,
+    stood_still_us  INTEGER NOT NULL DEFAULT 0 CHECK (stood_still_us >= 0), -- all its pauses so far, added up
     CHECK ((paused_since_us IS NULL) = (probe_at_us IS NULL))
 ) STRICT;
 
@@ -58,6 +59,8 @@ CREATE TABLE lanes (
     due_at_us        INTEGER,                            -- of the head
     resting_until_us INTEGER NOT NULL DEFAULT 0,         -- an unanswered attempt may still be under way at the node
     in_flight        INTEGER NOT NULL DEFAULT 0 CHECK (in_flight IN (0, 1)),
+    wait             TEXT CHECK (wait IN ('held', 'paused')), -- why the head waits for more than time
+    stood_still_us   INTEGER NOT NULL DEFAULT 0 CHECK (stood_still_us >= 0), -- all such waits so far, added up
     newest_id        INTEGER REFERENCES deliveries (id), -- newest ever recorded: repetitions are compared with it
     CHECK ((head_id IS NULL) = (due_at_us IS NULL)),
     CHECK (in_flight = 0 OR head_id IS NOT NULL)
@@ -77,7 +80,9 @@ CREATE TABLE deliveries (
                                                     'withdrawn', 'expired', 'parked')),
     recorded_at_us   INTEGER NOT NULL,
     next_attempt_at_us INTEGER NOT NULL,
-    expires_at_us    INTEGER NOT NULL,                   -- end of its window; moved on while the window stands still
+    -- The end of its window, less what lane and provider had stood still when it was recorded. What they have stood
+    -- still by now, added to it, is the end: a pause of a provider moves a million windows by one row.
+    expires_base_us  INTEGER NOT NULL,
     ended_at_us      INTEGER,                            -- NULL while pending
     attempts         INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0), -- that were started
     reason           TEXT,                               -- why it is where it is, in words

@@ -1,0 +1,172 @@
+"""What becomes of a delivery after one try, or instead of it. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import assert_never
+
+from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery, DeliveryState
+from ocn_permission_agent.outbox.policy import objection_to_repeating, when_over, when_refused
+from ocn_permission_agent.outbox.retry import (
+    HOLD_PAUSE_SECONDS,
+    RETRY_AFTER_CAP_SECONDS,
+    SETUP_PAUSE_SECONDS,
+    jittered,
+    pause_seconds,
+)
+from ocn_permission_agent.outbox.settings import DeliverySettings
+
+
+class Wait(Enum):
+    """Why a pending delivery waits for more than time; its window stands still meanwhile."""
+
+    #: our view of consent, or of the way to the provider, is in doubt
+    HELD = "held"
+    #: the service is not set up for it
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The next state of a delivery.
+
+    `due_at` is when it may be tried again, None in a final state. Until `resting_until` nothing of its lane may be
+    tried, because the node may still be busy with the attempt whose answer never came.
+    """
+
+    state: DeliveryState
+    decided_at: datetime
+    reason: str | None = None
+    due_at: datetime | None = None
+    wait: Wait | None = None
+    resting_until: datetime | None = None
+
+
+def after_attempt(delivery: Delivery, attempt: Attempt, *, settings: DeliverySettings, spread: float) -> Decision:
+    """Decide what follows from an attempt.
+
+    Args:
+        delivery: as it was when the attempt started, the attempt counted in.
+        attempt: how it ended.
+        settings: schedule, windows and what holds for this service.
+        spread: in [0, 1], for the jitter of a pause.
+    """
+    request = delivery.envelope.request
+    match attempt.verdict:
+        case AttemptVerdict.ACCEPTED:
+            return _final(DeliveryState.DELIVERED, attempt, None)
+        case AttemptVerdict.UNCONFIRMED:
+            return _final(
+                DeliveryState.UNCONFIRMED, attempt, "the service was called, but its unsigned answer was withheld"
+            )
+        case AttemptVerdict.REFUSED:
+            return _final(when_refused(request), attempt, f"the service said no: {_statuses(attempt)}")
+        case AttemptVerdict.SETUP:
+            pause = jittered(SETUP_PAUSE_SECONDS, spread)
+            return Decision(
+                state=DeliveryState.PENDING,
+                decided_at=attempt.ended_at,
+                reason=f"the service is not set up for it: {attempt.detail}"[:400],
+                due_at=attempt.ended_at + timedelta(seconds=pause),
+                wait=Wait.PAUSED,
+            )
+        case AttemptVerdict.NOT_PROCESSED:
+            return _again(delivery, attempt, settings, spread)
+        case AttemptVerdict.UNKNOWN:
+            objection = objection_to_repeating(request, settings.of(delivery.provider))
+            if objection is not None:
+                return _final(DeliveryState.PARKED, attempt, objection, resting_until=_rest(attempt, settings))
+            return _again(delivery, attempt, settings, spread)
+        case _:
+            assert_never(attempt.verdict)
+
+
+def before_attempt(delivery: Delivery, now: datetime) -> Decision | None:
+    """The end of a delivery whose window closed while it waited; None if it may be tried."""
+    if now <= delivery.expires_at:
+        return None
+    return Decision(
+        state=when_over(delivery.envelope.request), decided_at=now, reason="its window ended before it could be tried"
+    )
+
+
+def withdrawn(reason: str, *, now: datetime) -> Decision:
+    """Consent has ended: it never leaves."""
+    return Decision(state=DeliveryState.WITHDRAWN, decided_at=now, reason=reason)
+
+
+def held(reason: str, *, now: datetime) -> Decision:
+    """Something we must know first is in doubt: it waits, and is looked at again soon."""
+    return Decision(
+        state=DeliveryState.PENDING,
+        decided_at=now,
+        reason=reason,
+        due_at=now + timedelta(seconds=HOLD_PAUSE_SECONDS),
+        wait=Wait.HELD,
+    )
+
+
+def parked(reason: str, *, now: datetime) -> Decision:
+    """Only a person can say what to do."""
+    return Decision(state=DeliveryState.PARKED, decided_at=now, reason=reason)
+
+
+def interrupted(started_at: datetime, *, now: datetime) -> Attempt:
+    """The attempt that a dead process left behind: it may have been processed."""
+    return Attempt(
+        started_at=started_at,
+        ended_at=max(started_at, now),
+        verdict=AttemptVerdict.UNKNOWN,
+        detail="the agent ended before the answer came",
+    )
+
+
+def _again(delivery: Delivery, attempt: Attempt, settings: DeliverySettings, spread: float) -> Decision:
+    """The next try by the schedule, or the end of the window."""
+    resting_until = _rest(attempt, settings)
+    if attempt.unreachable and attempt.verdict is AttemptVerdict.NOT_PROCESSED:
+        # It keeps its place at the front of its provider's line; the provider's breaker says when (breaker.py).
+        return Decision(
+            state=DeliveryState.PENDING,
+            decided_at=attempt.ended_at,
+            reason=f"unreachable: {attempt.detail}"[:400],
+            due_at=delivery.envelope.recorded_at,
+        )
+    if attempt.retry_after_seconds is not None:
+        pause = min(attempt.retry_after_seconds, RETRY_AFTER_CAP_SECONDS)
+    else:
+        pause = pause_seconds(max(delivery.attempts, 1), schedule=settings.schedule_seconds, spread=spread)
+    due_at = attempt.ended_at + timedelta(seconds=pause)
+    if resting_until is not None:
+        due_at = max(due_at, resting_until)
+    if due_at > delivery.expires_at:
+        over = when_over(delivery.envelope.request)
+        return _final(over, attempt, f"its window ends before the next try; last: {_statuses(attempt)}")
+    return Decision(
+        state=DeliveryState.PENDING,
+        decided_at=attempt.ended_at,
+        reason=f"to be tried again: {_statuses(attempt)}",
+        due_at=due_at,
+        resting_until=resting_until,
+    )
+
+
+def _final(
+    state: DeliveryState, attempt: Attempt, reason: str | None, *, resting_until: datetime | None = None
+) -> Decision:
+    return Decision(state=state, decided_at=attempt.ended_at, reason=reason, resting_until=resting_until)
+
+
+def _rest(attempt: Attempt, settings: DeliverySettings) -> datetime | None:
+    """The node may work on an unanswered message for as long as an attempt may take."""
+    if attempt.verdict is not AttemptVerdict.UNKNOWN or attempt.http_status is not None:
+        return None
+    return attempt.started_at + timedelta(seconds=settings.attempt_timeout_seconds)
+
+
+def _statuses(attempt: Attempt) -> str:
+    """HTTP and OCPI status in words; without any, what went wrong on the way."""
+    if attempt.http_status is None:
+        return attempt.detail[:200]
+    ocpi = "no OCPI status" if attempt.ocpi_status is None else f"OCPI {attempt.ocpi_status}"
+    return f"HTTP {attempt.http_status}, {ocpi}"
