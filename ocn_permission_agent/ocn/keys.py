@@ -1,0 +1,115 @@
+"""The operator's key: EIP-191 signatures as OCN nodes write and check them (ocn-protocol.md c.2)."""
+
+import json
+import re
+from typing import Self
+
+from coincurve import PrivateKey, PublicKey
+from eth_hash.auto import keccak
+
+from ocn_permission_agent.errors import ConfigError, SignatureError
+
+_HEX_KEY = re.compile(r"(?:0x)?([0-9a-fA-F]{64})")
+_SIGNATURE = re.compile(r"(?:0x)?([0-9a-fA-F]{128})(1b|1c|1B|1C)")
+_RECOVERY_ID = {"1b": 0, "1c": 1}
+
+
+class OperatorKey:
+    """A private key that never shows itself: not in `repr`, not in errors, not when pickled."""
+
+    __slots__ = ("_key", "address")
+
+    #: ``0x`` and 40 lower-case hex digits, the form of `consent.address.Address`
+    address: str
+
+    def __init__(self, secret: bytes) -> None:
+        """Take 32 bytes; use `load` for anything that an operator wrote.
+
+        Raises:
+            ConfigError: not a number of the curve.
+        """
+        try:
+            self._key = PrivateKey(secret)
+        except ValueError:
+            # No `from`: the foreign error may quote the key.
+            raise ConfigError(["the operator key is not a usable private key"]) from None
+        self.address = _address_of(self._key.public_key)
+
+    @classmethod
+    def load(cls, text: str, *, password: str | None = None) -> Self:
+        """Read what a key file or environment variable holds.
+
+        Args:
+            text: 64 hex digits with or without ``0x``, or a V3 keystore (JSON).
+            password: of the keystore.
+
+        Raises:
+            ConfigError: neither form, or the password does not fit; the message quotes nothing of the text.
+        """
+        text = text.strip()
+        if found := _HEX_KEY.fullmatch(text):
+            return cls(bytes.fromhex(found[1]))
+        if not text.startswith("{"):
+            raise ConfigError(["the operator key is neither 64 hexadecimal digits nor a V3 keystore"])
+        if password is None:
+            raise ConfigError(["the operator key is a keystore, but no password is given"])
+        return cls(_open_keystore(text, password))
+
+    def sign(self, text: bytes) -> str:
+        """Sign as ``personal_sign`` does: ``r s v`` as 130 lower-case hex digits, no ``0x``, v ``1b`` or ``1c``."""
+        signature = self._key.sign_recoverable(eip191_hash(text), hasher=None)
+        return signature[:64].hex() + f"{signature[64] + 27:02x}"
+
+    def __repr__(self) -> str:
+        return f"OperatorKey(address={self.address!r})"
+
+    def __reduce__(self) -> str:
+        raise TypeError("an operator key is not to be pickled or copied")
+
+
+def recover(text: bytes, signature: str) -> str:
+    """Tell who signed a text: ``0x`` and 40 lower-case hex digits.
+
+    Args:
+        text: the bytes that were signed.
+        signature: ``r s v`` in hex; a leading ``0x`` is tolerated, v is ``1b`` or ``1c`` only (00 and 01 crash a node).
+
+    Raises:
+        SignatureError: not of that form, or no key can have made it.
+    """
+    found = _SIGNATURE.fullmatch(signature)
+    if found is None:
+        raise SignatureError("a signature is 130 hexadecimal digits, the last two 1b or 1c")
+    compact = bytes.fromhex(found[1]) + bytes([_RECOVERY_ID[found[2].lower()]])
+    try:
+        public_key = PublicKey.from_signature_and_message(compact, eip191_hash(text), hasher=None)
+    except Exception as error:  # coincurve raises bare Exception and ValueError alike
+        raise SignatureError("no key can have made this signature") from error
+    return _address_of(public_key)
+
+
+def eip191_hash(text: bytes) -> bytes:
+    """The 32 bytes that are signed for a text (EIP-191, version E)."""
+    return keccak(b"\x19Ethereum Signed Message:\n%d%b" % (len(text), text))
+
+
+def checksummed(address: str) -> str:
+    """Spell an address in the mixed case of EIP-55, as the JavaScript notary does."""
+    digits = address[2:].lower()
+    marks = keccak(digits.encode()).hex()
+    return "0x" + "".join(
+        digit.upper() if int(mark, 16) >= 8 else digit for digit, mark in zip(digits, marks, strict=False)
+    )
+
+
+def _address_of(public_key: PublicKey) -> str:
+    return "0x" + keccak(public_key.format(compressed=False)[1:])[-20:].hex()
+
+
+def _open_keystore(text: str, password: str) -> bytes:
+    from eth_account import Account  # noqa: PLC0415  half a second of import, needed by few
+
+    try:
+        return bytes(Account.decrypt(json.loads(text), password))
+    except (ValueError, TypeError, KeyError, NotImplementedError):
+        raise ConfigError(["the operator keystore cannot be opened: wrong password or not a V3 keystore"]) from None
