@@ -1,0 +1,227 @@
+"""From an answered request to recorded copies, or to the reason why there are none."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.consent.index import Entitlement
+from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.ocpi.party import Party
+from ocn_permission_agent.ocpi.reply import read_reply
+from ocn_permission_agent.ocpi.request import OcpiRequest, parse_request
+from ocn_permission_agent.ocpi.route import InterfaceRole, Module, PathFault, Route, RouteKind
+from ocn_permission_agent.outbox.model import CopyPlan
+from ocn_permission_agent.proxy.coding import plain
+from ocn_permission_agent.proxy.copying import NotCopied, never_copied, plan_copies
+from ocn_permission_agent.proxy.log import Log
+from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
+
+
+class Index(Protocol):
+    """Who must hear it, as of one block (`ConsentIndex`)."""
+
+    @property
+    def block_number(self) -> int:
+        """0 before the first complete sync."""
+        ...
+
+    def has_agreements(self, sender: Party) -> bool:
+        """Whether any request of this party may be due."""
+        ...
+
+    def providers_for(self, sender: Party, module: Module, role: InterfaceRole) -> tuple[Entitlement, ...]:
+        """Who must hear of a request to this interface."""
+        ...
+
+
+class View(Protocol):
+    """Where the newest index is found (`ConsentView`)."""
+
+    @property
+    def index(self) -> Index:
+        """The newest one."""
+        ...
+
+
+class Recorder(Protocol):
+    """Where copies become durable."""
+
+    async def record(self, plan: CopyPlan) -> int:
+        """Store a plan in one transaction, durable on return; the number of deliveries.
+
+        Raises:
+            StoreUnavailable: nothing was stored.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A request that is due to somebody if the node accepts it. `request` lacks its body yet."""
+
+    request: OcpiRequest
+    entitlements: tuple[Entitlement, ...]
+    content_encoding: str
+
+
+class Copier:
+    """Asks consent before a request goes to the node, and records what is due after the node's answer.
+
+    Nothing here may keep the customer from its answer: what fails becomes a counted gap.
+
+    Args:
+        view: what the chain says.
+        recorder: the outbox.
+        on_recorded: told after each record, to wake the dispatcher.
+        node: api prefix and own party.
+        settings: `copy_reads` and the limits.
+        clock: when copies are recorded.
+        metrics: gets gaps and what is not copied.
+        log: gets the gaps.
+    """
+
+    def __init__(
+        self,
+        *,
+        view: View,
+        recorder: Recorder,
+        on_recorded: Callable[[], None],
+        node: NodeSettings,
+        settings: ProxySettings,
+        clock: Clock,
+        metrics: Metrics,
+        log: Log,
+    ) -> None:
+        self._view = view
+        self._recorder = recorder
+        self._on_recorded = on_recorded
+        self._node = node
+        self._settings = settings
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+
+    def candidate(
+        self, *, method: str, path: str, query: str, read: Mapping[str, str], route: Route | PathFault
+    ) -> Candidate | None:
+        """Tell whether somebody may be owed a copy; None lets the request stream.
+
+        Args:
+            method: as received.
+            path: still percent-encoded.
+            query: still percent-encoded.
+            read: headers that decide, names in lower case.
+            route: what the path is.
+        """
+        try:
+            return self._candidate(method=method, path=path, query=query, read=read, route=route)
+        except Exception as error:  # noqa: BLE001  the customer's request goes on whatever is wrong with consent
+            self._gap("internal_error", error=type(error).__name__)
+            return None
+
+    def _candidate(
+        self, *, method: str, path: str, query: str, read: Mapping[str, str], route: Route | PathFault
+    ) -> Candidate | None:
+        if route is PathFault.UNKNOWN:
+            return None
+        index = self._view.index
+        sender = Party(read.get("ocpi-from-country-code", ""), read.get("ocpi-from-party-id", ""))
+        if isinstance(route, PathFault):
+            if index.has_agreements(sender):
+                self._not_copied(NotCopied.UNCLEAR_PATH)
+            return None
+        if index.block_number == 0:
+            if route.kind is not RouteKind.PROXIED and method != "GET":
+                self._gap("first_sync", module=route.module.value)
+            return None
+        if not index.has_agreements(sender):
+            return None
+        entitlements = index.providers_for(sender, route.module, route.interface_role)
+        if not entitlements:
+            return None
+        request = parse_request(
+            method=method, raw_path=path, raw_query=query, headers=read, body=b"", api_prefix=self._node.api_prefix
+        )
+        if request is None:
+            return None
+        ruled_out = never_copied(request, own_party=self._node.own_party, copy_reads=self._settings.copy_reads)
+        if ruled_out is not None:
+            self._not_copied(ruled_out)
+            return None
+        return Candidate(request=request, entitlements=entitlements, content_encoding=read.get("content-encoding", ""))
+
+    async def record(
+        self, candidate: Candidate, *, body: bytes, http_status: int, reply: bytes, reply_encoding: str
+    ) -> int:
+        """Record what is due of an answered request; the number of copies.
+
+        Args:
+            candidate: what was asked.
+            body: of the request, as sent.
+            http_status: of the reply.
+            reply: its body, as sent.
+            reply_encoding: its `Content-Encoding`.
+        """
+        try:
+            return await self._record(
+                candidate, body=body, http_status=http_status, reply=reply, reply_encoding=reply_encoding
+            )
+        except StoreUnavailable as error:
+            self._missed(candidate, "store_unavailable", error=str(error))
+        except Exception as error:  # noqa: BLE001  the customer gets its answer whatever is wrong with the copy
+            self._missed(candidate, "internal_error", error=type(error).__name__)
+        return 0
+
+    async def _record(
+        self, candidate: Candidate, *, body: bytes, http_status: int, reply: bytes, reply_encoding: str
+    ) -> int:
+        limit = self._settings.body_limit_bytes
+        readable = plain(reply, reply_encoding, limit_bytes=limit)
+        content = plain(body, candidate.content_encoding, limit_bytes=limit)
+        plan = plan_copies(
+            request=replace(candidate.request, body=content or b""),
+            reply=read_reply(http_status, b"" if readable is None else readable),
+            entitlements=candidate.entitlements,
+            recorded_at=self._clock.now(),
+        )
+        if isinstance(plan, NotCopied):
+            if plan.is_gap:
+                self._missed(candidate, plan.value)
+            else:
+                self._not_copied(plan)
+            return 0
+        if content is None:
+            self._missed(candidate, "unreadable_body")
+            return 0
+        copies = await self._recorder.record(plan)
+        self._on_recorded()
+        return copies
+
+    def missed(self, candidate: Candidate, reason: str) -> None:
+        """Count and tell a copy that was, or may have been, due and could not be recorded.
+
+        Args:
+            candidate: what was asked.
+            reason: label of ``gaps_total``.
+        """
+        self._missed(candidate, reason)
+
+    def _missed(self, candidate: Candidate, reason: str, **fields: str) -> None:
+        request = candidate.request
+        self._gap(
+            reason,
+            module=request.module.value,
+            method=request.method,
+            sender=str(request.sender),
+            correlation_id=request.correlation_id,
+            **fields,
+        )
+
+    def _gap(self, reason: str, **fields: str) -> None:
+        self._metrics.gaps.labels(reason).inc()
+        self._log.warning("copy.missed", reason=reason, **fields)
+
+    def _not_copied(self, reason: NotCopied) -> None:
+        self._metrics.not_copied.labels(reason.value).inc()

@@ -1,0 +1,313 @@
+"""What of a head is passed on, what is changed, and which heads are refused. Pure.
+
+This module is the one place that knows the allowed differences between what a platform sent and what the node
+receives, and back (proxy.md "Transparent"):
+
+- towards the node: hop-by-hop headers and ``Expect: 100-continue`` (answered by the proxy) are left out; ``Host``
+  follows `preserve_host`; ``X-Forwarded-For`` gets the peer appended, ``X-Forwarded-Proto`` and ``X-Forwarded-Host``
+  are added where a proxy in front has not set them; chunk boundaries and trailers are not kept;
+- towards the platform: hop-by-hop headers are left out, ``Connection: close`` is added where the connection ends, a
+  body that the node ends by closing is sent chunked.
+
+Everything else keeps its bytes, order, spelling and repetition.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ocn_permission_agent.errors import RequestRefused
+from ocn_permission_agent.ocpi.request import ROUTING_HEADERS
+
+HeaderLines = Iterable[tuple[bytes, bytes]]
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+#: words of `Connection` that name no header to be dropped
+_CONNECTION_WORDS = HOP_BY_HOP | {b"", b"close", b"trailers"}
+#: headers that say who speaks to whom: one value each, and no second spelling (proxy.md "Refused")
+_GUARDED = frozenset(
+    {
+        b"authorization",
+        b"ocpi-from-country-code",
+        b"ocpi-from-party-id",
+        b"ocpi-to-country-code",
+        b"ocpi-to-party-id",
+    }
+)
+#: headers that `Connection` must never take away, sent or not
+_END_TO_END = _GUARDED | {
+    b"content-encoding",
+    b"content-length",
+    b"content-type",
+    b"host",
+    b"ocn-signature",
+    b"x-correlation-id",
+    b"x-request-id",
+}
+_READ = frozenset(name.encode() for name in (*ROUTING_HEADERS, "ocn-signature", "content-encoding"))
+_FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"})
+
+
+class Limits(NamedTuple):
+    """What a head may be at most; the parser enforces the size of a field."""
+
+    headers: int
+    url_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestHead:
+    """A request's head, read once.
+
+    `target` is path and query as received. `headers` are the end-to-end ones as received, `Host`, `Expect` and
+    ``X-Forwarded-*`` left out. `read` has the values that decisions are made from, names in lower case, text as
+    Latin-1; never `Authorization`. `forwarded` are the ``X-Forwarded-*`` values received.
+    """
+
+    method: str
+    target: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    read: Mapping[str, str]
+    host: bytes | None
+    forwarded: Mapping[bytes, bytes]
+    content_length: int | None
+    chunked: bool
+    expects_continue: bool
+
+    @property
+    def path(self) -> str:
+        """Still percent-encoded."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """Without the question mark, still percent-encoded."""
+        return self.target.partition("?")[2]
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the framing announces a body."""
+        return self.chunked or bool(self.content_length)
+
+
+class _Reading:
+    """The findings of one pass over the header lines."""
+
+    __slots__ = ("connection", "content_length", "expect", "forwarded", "guarded", "host", "kept", "read", "transfer")
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[bytes, bytes]] = []
+        self.guarded: dict[bytes, bytes] = {}
+        self.read: dict[str, str] = {}
+        self.forwarded: dict[bytes, bytes] = {}
+        self.connection: list[bytes] = []
+        self.host: bytes | None = None
+        self.content_length: bytes | None = None
+        self.transfer: bytes | None = None
+        self.expect = False
+
+    def line(self, name: bytes, value: bytes) -> None:
+        """Take one header line."""
+        lower = name.lower()
+        if b"_" in lower and lower.replace(b"_", b"-") in _GUARDED:
+            raise RequestRefused(400, 2001, f"header {_shown(name)} is spelled with an underscore")
+        if lower in _GUARDED and self.guarded.setdefault(lower, value) != value:
+            raise RequestRefused(400, 2001, f"header {_shown(name)} is sent twice with different values")
+        if lower in _READ:
+            self.read.setdefault(lower.decode(), value.decode("latin-1"))
+        if lower in HOP_BY_HOP:
+            self._hop(lower, value)
+        elif lower in _FORWARDED:
+            known = self.forwarded.get(lower)
+            self.forwarded[lower] = value if known is None else known + b", " + value
+        elif lower == b"host":
+            self.host = _once(self.host, value, name)
+        elif lower == b"expect" and value.lower() == b"100-continue":
+            self.expect = True
+        else:
+            if lower == b"content-length":
+                self.content_length = _once(self.content_length, value, name)
+            self.kept.append((name, value))
+
+    def _hop(self, lower: bytes, value: bytes) -> None:
+        if lower == b"connection":
+            self.connection += (word.strip(b" \t").lower() for word in value.split(b","))
+        elif lower == b"transfer-encoding":
+            self.transfer = _once(self.transfer, value, lower)
+
+
+def read_head(*, method: str, target: str, http_minor: int, raw_headers: HeaderLines, limits: Limits) -> RequestHead:
+    """Read a head as the parser gave it.
+
+    Args:
+        method: as received.
+        target: as received, undecodable bytes as surrogates.
+        http_minor: 1 for HTTP/1.1.
+        raw_headers: lines as received.
+        limits: of the configuration.
+
+    Raises:
+        RequestRefused: one of the shapes of proxy.md "Refused with 400", or over a limit.
+    """
+    _check_target(method, target, limits)
+    found = _Reading()
+    for index, (name, value) in enumerate(raw_headers):
+        if index >= limits.headers:
+            raise RequestRefused(431, 2001, f"more than {limits.headers} headers")
+        found.line(name, value)
+    _check_framing(found, http_minor)
+    dropped = _dropped_by_connection(found)
+    return RequestHead(
+        method=method,
+        target=target,
+        headers=tuple(line for line in found.kept if line[0].lower() not in dropped) if dropped else tuple(found.kept),
+        read=found.read,
+        host=found.host,
+        forwarded=found.forwarded,
+        content_length=None if found.content_length is None else int(found.content_length),
+        chunked=found.transfer is not None,
+        expects_continue=found.expect and http_minor >= 1,
+    )
+
+
+def _once(known: bytes | None, value: bytes, name: bytes) -> bytes:
+    if known is not None:
+        raise RequestRefused(400, 2001, f"header {_shown(name)} is sent twice")
+    return value
+
+
+def _shown(name: bytes) -> str:
+    """A header name fit for an error body; what is no plain name is not repeated."""
+    text = name.decode("latin-1")
+    return text if text.isascii() and text.replace("-", "").replace("_", "").isalnum() else "(odd name)"
+
+
+def _check_target(method: str, target: str, limits: Limits) -> None:
+    if len(target) > limits.url_bytes:
+        raise RequestRefused(414, 2001, f"URL longer than {limits.url_bytes} bytes")
+    if method == "CONNECT" or not (target.startswith("/") or (target == "*" and method == "OPTIONS")):
+        raise RequestRefused(400, 2001, "the request target must be a path")
+
+
+def _check_framing(found: _Reading, http_minor: int) -> None:
+    if found.transfer is not None:
+        if http_minor < 1:
+            raise RequestRefused(400, 2001, "HTTP/1.0 knows no Transfer-Encoding")
+        if found.content_length is not None:
+            raise RequestRefused(400, 2001, "both Content-Length and Transfer-Encoding")
+        if found.transfer.strip().lower() != b"chunked":
+            raise RequestRefused(400, 2001, "Transfer-Encoding other than chunked")
+    length = found.content_length
+    if length is not None and not (length.isdigit() and len(length) < 19):
+        raise RequestRefused(400, 2001, "Content-Length is not a number")
+    if found.host is None and http_minor >= 1:
+        raise RequestRefused(400, 2001, "no Host header")
+
+
+def _dropped_by_connection(found: _Reading) -> frozenset[bytes]:
+    """Further headers that `Connection` names; only names that nobody sent or that mean nothing end to end."""
+    named = frozenset(found.connection) - _CONNECTION_WORDS
+    if not named:
+        return frozenset()
+    sent = {name.lower() for name, _ in found.kept} | found.forwarded.keys()
+    if named & (_END_TO_END | sent):
+        raise RequestRefused(400, 2001, "Connection names an end-to-end header")
+    return named
+
+
+def request_head(head: RequestHead, *, node_host: bytes, preserve_host: bool, peer: str, scheme: bytes) -> bytes:
+    """The head as the node gets it.
+
+    Args:
+        head: what was read.
+        node_host: authority of the node's URL.
+        preserve_host: keep the platform's Host.
+        peer: address of the other end of the platform's connection.
+        scheme: ``http`` or ``https``, as the platform reached us.
+    """
+    forwarded = head.forwarded
+    peers = forwarded.get(b"x-forwarded-for")
+    own = peer.encode("ascii", "replace")
+    received_host = head.host or node_host
+    host = received_host if preserve_host else node_host
+    parts = [f"{head.method} ".encode(), head.target.encode("utf-8", "surrogateescape"), b" HTTP/1.1\r\nHost: ", host]
+    for name, value in head.headers:
+        parts += (b"\r\n", name, b": ", value)
+    parts += (b"\r\nX-Forwarded-For: ", own if peers is None else peers + b", " + own)
+    parts += (b"\r\nX-Forwarded-Proto: ", forwarded.get(b"x-forwarded-proto", scheme))
+    parts += (b"\r\nX-Forwarded-Host: ", forwarded.get(b"x-forwarded-host", received_host))
+    parts.append(b"\r\nTransfer-Encoding: chunked\r\n\r\n" if head.chunked else b"\r\n\r\n")
+    return b"".join(parts)
+
+
+class ReplyFraming(NamedTuple):
+    """How a reply's body is framed for the platform."""
+
+    #: nothing follows the head (HEAD, 204, 304)
+    bodiless: bool
+    #: length unknown: in chunks
+    chunked: bool
+    #: the connection ends with this reply
+    close: bool
+
+
+def reply_head(*, status: int, reason: str, raw_headers: HeaderLines, framing: ReplyFraming) -> bytes:
+    """The head of the node's reply as the platform gets it.
+
+    Raises:
+        ValueError: a header value that would break the head apart.
+    """
+    lines = list(raw_headers)
+    dropped = HOP_BY_HOP
+    for name, value in lines:
+        if name.lower() == b"connection":
+            dropped = dropped | {word.strip().lower() for word in value.split(b",")} - _END_TO_END
+    parts = [f"HTTP/1.1 {status} ".encode(), reason.encode("utf-8", "surrogateescape")]
+    for name, value in lines:
+        lower = name.lower()
+        if lower in dropped or (framing.chunked and lower == b"content-length"):
+            continue
+        if b"\r" in value or b"\n" in value:
+            raise ValueError("line break in a header value")
+        parts += (b"\r\n", name, b": ", value)
+    if framing.chunked:
+        parts.append(b"\r\nTransfer-Encoding: chunked")
+    if framing.close:
+        parts.append(b"\r\nConnection: close")
+    parts.append(b"\r\n\r\n")
+    return b"".join(parts)
+
+
+def frame_reply(
+    *, method: str, status: int, raw_headers: HeaderLines, client_is_old: bool, keep_alive: bool
+) -> ReplyFraming:
+    """Decide how a reply is framed.
+
+    Args:
+        method: of the request.
+        status: of the reply.
+        raw_headers: of the reply.
+        client_is_old: the platform speaks HTTP/1.0; it gets no chunks, its connection ends with the reply.
+        keep_alive: whether the platform's connection may serve another request.
+    """
+    bodiless = method == "HEAD" or status in (204, 304) or status < 200
+    names = {name.lower() for name, _ in raw_headers}
+    sized = b"content-length" in names and b"transfer-encoding" not in names
+    return ReplyFraming(
+        bodiless=bodiless,
+        chunked=not bodiless and not sized and not client_is_old,
+        close=client_is_old or not keep_alive,
+    )

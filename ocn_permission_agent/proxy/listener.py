@@ -1,0 +1,137 @@
+"""The proxy as the agent sees it: something that listens, drains and stops."""
+
+import asyncio
+from collections.abc import Callable
+
+from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.errors import ConfigError
+from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.ocn.version import NodeVersion
+from ocn_permission_agent.proxy.copier import Copier, Recorder, View
+from ocn_permission_agent.proxy.handler import Handler
+from ocn_permission_agent.proxy.log import Log
+from ocn_permission_agent.proxy.server import HttpServer
+from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
+from ocn_permission_agent.proxy.upstream import Upstream
+
+_BACKLOG = 4096
+#: how often a stopping proxy looks whether the last request is answered
+_STOP_POLL_SECONDS = 0.02
+#: OCPI version of a path and the node software that serves it (ocn-protocol.md a.1)
+_VERSIONS = {"2.2": NodeVersion.V1, "2.2.1": NodeVersion.V2}
+
+
+class Proxy:
+    """Listens in front of the node.
+
+    Args:
+        settings: address, limits and habits.
+        node: where the node is.
+        view: what the chain says about consent.
+        recorder: where copies become durable.
+        on_recorded: told after each record; wakes the dispatcher.
+        clock: time.
+        metrics: instruments.
+        log: a bound logger.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: ProxySettings,
+        node: NodeSettings,
+        view: View,
+        recorder: Recorder,
+        on_recorded: Callable[[], None],
+        clock: Clock,
+        metrics: Metrics,
+        log: Log,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._draining = False
+        self._upstream = Upstream(url=node.url, settings=settings, clock=clock)
+        copier = Copier(
+            view=view,
+            recorder=recorder,
+            on_recorded=on_recorded,
+            node=node,
+            settings=settings,
+            clock=clock,
+            metrics=metrics,
+            log=log,
+        )
+        self._handler = Handler(
+            settings=settings,
+            node=node,
+            upstream=self._upstream,
+            copier=copier,
+            draining=lambda: self._draining,
+            clock=clock,
+            metrics=metrics,
+            log=log,
+        )
+        self._http: HttpServer | None = None
+        self._listening: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            ConfigError: the address cannot be listened on, or aiohttp lacks its C parser.
+        """
+        host, port = self._settings.listen_host, self._settings.listen_port
+        self._http = HttpServer(
+            self._handler, settings=self._settings, clock=self._clock, log=self._log, on_malformed=self._count_malformed
+        )
+        try:
+            self._listening = await asyncio.get_running_loop().create_server(
+                self._http, host, port, backlog=_BACKLOG, reuse_address=True
+            )
+        except OSError as error:
+            raise ConfigError([f"[proxy] listen: cannot listen on {host}:{port}: {error.strerror}"]) from error
+
+    def _count_malformed(self, status: int) -> None:
+        self._metrics.requests.labels("other", "none", "other", str(status)).inc()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that are listened on, after `start`."""
+        if self._listening is None:
+            raise RuntimeError("the proxy has not been started")
+        host, port = self._listening.sockets[0].getsockname()[:2]
+        return str(host), int(port)
+
+    @property
+    def listening(self) -> bool:
+        """Whether requests are taken and no drain has begun: what readiness means."""
+        return self._listening is not None and self._listening.is_serving() and not self._draining
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are being answered."""
+        return self._handler.in_flight
+
+    @property
+    def node_version_seen(self) -> NodeVersion | None:
+        """The version of the node by the last request that it took; None before the first."""
+        return _VERSIONS.get(self._handler.version_seen or "")
+
+    def drain(self) -> None:
+        """Go on serving, but end every connection with its next answer."""
+        self._draining = True
+
+    async def stop(self, *, grace_seconds: float) -> None:
+        """Take no new connections, finish what is in flight, at most `grace_seconds`, then end all connections."""
+        self._draining = True
+        if self._listening is None or self._http is None:
+            return
+        self._listening.close()
+        deadline = self._clock.monotonic() + grace_seconds
+        while self._handler.in_flight and self._clock.monotonic() < deadline:
+            await self._clock.sleep(_STOP_POLL_SECONDS)
+        await self._http.shutdown(0.1)
+        await self._listening.wait_closed()
+        self._upstream.close()

@@ -1,0 +1,110 @@
+"""Bodies on their way: held while there is room, or passed on piece by piece."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ocn_permission_agent.errors import UpstreamBroken
+from ocn_permission_agent.proxy.buffers import Share
+from ocn_permission_agent.proxy.client import Client
+from ocn_permission_agent.proxy.exchange import LAST_CHUNK, as_chunk
+from ocn_permission_agent.proxy.headers import frame_reply, reply_head
+from ocn_permission_agent.proxy.upstream import NodeReply
+
+
+class Source(Protocol):
+    """Where a body comes from: a platform or the node."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all has arrived; the next `read` then has all that is left."""
+        ...
+
+    async def read(self) -> bytes:
+        """The next piece; empty may mean the end, see `complete`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What was read of a body; `whole` tells that it is all of it."""
+
+    data: bytes
+    whole: bool
+
+
+async def arrived(source: Source) -> Gathered:
+    """What is there already, without waiting and without being counted as held."""
+    return Gathered(await source.read(), whole=True) if source.complete else Gathered(b"", whole=False)
+
+
+async def gather(source: Source, share: Share, *, announced_bytes: int | None, limit_bytes: int) -> Gathered:
+    """Read a body to its end, or as far as there is room for it.
+
+    Args:
+        source: where it comes from.
+        share: what it is counted against.
+        announced_bytes: its `Content-Length`; one for which there is no room is not begun.
+        limit_bytes: of this one body.
+    """
+    if announced_bytes is not None and (announced_bytes > limit_bytes or announced_bytes > share.free_bytes):
+        return Gathered(b"", whole=False)
+    pieces: list[bytes] = []
+    size_bytes = 0
+    while True:
+        last = source.complete
+        piece = await source.read()
+        pieces.append(piece)
+        size_bytes += len(piece)
+        if not share.take(len(piece)) or size_bytes > limit_bytes:
+            return Gathered(b"".join(pieces), whole=last)
+        if last:
+            return Gathered(b"".join(pieces), whole=True)
+
+
+async def answer(reply: NodeReply, start: Gathered, *, client: Client, method: str, keep_alive: bool) -> bool:
+    """Pass a reply on: its head, what was read of its body, and the rest as it comes.
+
+    Args:
+        reply: the node's.
+        start: what was read of its body.
+        client: the platform.
+        method: of the request.
+        keep_alive: whether the platform's connection may serve another request.
+
+    Returns:
+        Whether the platform's connection may go on.
+
+    Raises:
+        UpstreamBroken: the node cut its answer, or its head cannot be passed on safely.
+        UpstreamTimeout: the node stopped in the middle.
+        ClientGone: the platform left.
+    """
+    framing = frame_reply(
+        method=method,
+        status=reply.status,
+        raw_headers=reply.raw_headers,
+        client_is_old=client.is_old,
+        keep_alive=keep_alive,
+    )
+    try:
+        head = reply_head(status=reply.status, reason=reply.reason, raw_headers=reply.raw_headers, framing=framing)
+    except ValueError as error:
+        raise UpstreamBroken("the node's answer has a malformed head") from error
+    if framing.bodiless:
+        await client.send(head)
+        return not framing.close
+    first = as_chunk(start.data) if framing.chunked else start.data
+    if start.whole:
+        await client.send(head + first + (LAST_CHUNK if framing.chunked else b""))
+        return not framing.close
+    await client.send(head + first)
+    last = False
+    while not last:
+        last = reply.complete
+        piece = await reply.read()
+        framed = as_chunk(piece) if framing.chunked else piece
+        if last and framing.chunked:
+            framed += LAST_CHUNK
+        if framed:
+            await client.send(framed)
+    return not framing.close
