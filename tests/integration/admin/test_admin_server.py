@@ -1,0 +1,187 @@
+"""The admin listener, asked over a real socket."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import aiohttp
+import pytest
+
+from ocn_permission_agent.admin.server import AdminServer
+from ocn_permission_agent.admin.settings import AdminSettings
+from ocn_permission_agent.admin.status import ChainStatus, EndpointStatus, Status
+from ocn_permission_agent.errors import ConfigError, StoreUnavailable
+from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.outbox.model import DeliveryState
+
+TOKEN = "a-token-of-enough-length"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+STATUS = Status(
+    version="0.1.0",
+    chain=ChainStatus(
+        head=12,
+        head_time=datetime(2026, 3, 1, 10, tzinfo=UTC),
+        fresh=True,
+        age_seconds=1.25,
+        endpoints=(EndpointStatus(name="rpc.example", head=12, reachable=True),),
+    ),
+    services=1,
+    agreements=2,
+    deliveries={DeliveryState.PENDING: 3, DeliveryState.DELIVERED: 4},
+    held=1,
+    gaps=5,
+)
+
+
+class Agent:
+    """What the listener asks: whether we are ready, and how things stand."""
+
+    def __init__(self) -> None:
+        self.is_ready = True
+        self.store_works = True
+        self.metrics = Metrics()
+
+    def ready(self) -> bool:
+        return self.is_ready
+
+    async def status(self) -> Status:
+        if not self.store_works:
+            raise StoreUnavailable("the store cannot be read: disk I/O error")
+        return STATUS
+
+    def server(self, **settings: object) -> AdminServer:
+        chosen = AdminSettings(**{"listen_port": 0, "token": TOKEN, **settings})  # type: ignore[arg-type]
+        return AdminServer(settings=chosen, ready=self.ready, status=self.status, metrics=self.metrics)
+
+
+@pytest.fixture
+def agent() -> Agent:
+    return Agent()
+
+
+@pytest.fixture
+async def server(agent: Agent) -> AsyncIterator[AdminServer]:
+    server = agent.server(allow_hosts=("agent.internal",))
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def client(server: AdminServer) -> AsyncIterator[aiohttp.ClientSession]:
+    host, port = server.address
+    async with aiohttp.ClientSession(f"http://{host}:{port}") as client:
+        yield client
+
+
+async def test_liveness_and_metrics_need_no_token(agent: Agent, client: aiohttp.ClientSession) -> None:
+    agent.metrics.gaps.labels("unknown_outcome").inc()
+
+    async with client.get("/livez") as live, client.get("/metrics") as metrics:
+        assert (live.status, await live.text()) == (200, "alive\n")
+        assert metrics.status == 200
+        assert metrics.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        assert 'ocn_agent_gaps_total{reason="unknown_outcome"} 1.0' in await metrics.text()
+
+
+async def test_readiness_ends_when_draining_begins(agent: Agent, client: aiohttp.ClientSession) -> None:
+    async with client.get("/readyz") as before:
+        assert before.status == 200
+
+    agent.is_ready = False
+
+    async with client.get("/readyz") as after, client.get("/livez") as alive:
+        assert (after.status, alive.status) == (503, 200)
+
+
+async def test_the_status_is_told_to_whoever_has_the_token(client: aiohttp.ClientSession) -> None:
+    async with client.get("/api/v1/status", headers=BEARER) as answer:
+        assert answer.status == 200
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        document = await answer.json()
+
+    assert document["chain"] == {
+        "head": 12,
+        "head_time": "2026-03-01T10:00:00+00:00",
+        "fresh": True,
+        "age_seconds": 1.25,
+        "endpoints": [{"name": "rpc.example", "head": 12, "reachable": True}],
+    }
+    assert (document["services"], document["agreements"], document["gaps"]) == (1, 2, 5)
+    assert document["deliveries"] == {
+        "pending": 3, "held": 1, "paused": 0, "delivered": 4, "unconfirmed": 0, "refused": 0,
+        "superseded": 0, "withdrawn": 0, "expired": 0, "parked": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/api/v1/status", "/", "/api/v1/nothing", "/livez/", "/metrics/x"])
+@pytest.mark.parametrize("authorization", [None, "Bearer wrong", f"Token {TOKEN}", TOKEN, "Bearer \xfc"])
+async def test_all_else_is_refused_without_the_token(
+    client: aiohttp.ClientSession, path: str, authorization: str | None
+) -> None:
+    headers = {} if authorization is None else {"Authorization": authorization}
+
+    async with client.get(path, headers=headers) as answer:
+        assert answer.status == 401
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_without_a_configured_token_nobody_gets_in(agent: Agent) -> None:
+    server = agent.server(token=None)
+    await server.start()
+    host, port = server.address
+    async with aiohttp.ClientSession(f"http://{host}:{port}") as client:
+        async with client.get("/api/v1/status", headers={"Authorization": "Bearer "}) as answer:
+            assert answer.status == 401
+        async with client.get("/livez") as live:
+            assert live.status == 200
+    await server.stop()
+
+
+async def test_unknown_paths_and_methods_are_answered_as_json(client: aiohttp.ClientSession) -> None:
+    async with client.get("/api/v1/nothing", headers=BEARER) as unknown:
+        assert (unknown.status, await unknown.json()) == (404, {"error": "Not Found"})
+    async with client.post("/api/v1/status", headers=BEARER) as wrong:
+        assert (wrong.status, wrong.headers["Allow"]) == (405, "GET,HEAD")
+
+
+async def test_trouble_with_the_store_is_told_with_503(agent: Agent, client: aiohttp.ClientSession) -> None:
+    agent.store_works = False
+
+    async with client.get("/api/v1/status", headers=BEARER) as answer:
+        assert (answer.status, await answer.json()) == (503, {"error": "the store cannot be read: disk I/O error"})
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:9090", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:9090", 200),
+        ("10.1.2.3:9090", 200),
+        ("Agent.Internal:9090", 200),
+        ("attacker.example", 421),
+        ("127.0.0.1.attacker.example:9090", 421),
+        ("", 421),
+    ],
+)
+async def test_only_known_host_names_are_served(client: aiohttp.ClientSession, host: str, status: int) -> None:
+    async with client.get("/livez", headers={"Host": host}) as answer:
+        assert answer.status == status
+
+
+async def test_a_port_in_use_is_told_in_one_sentence(agent: Agent, server: AdminServer) -> None:
+    host, port = server.address
+
+    with pytest.raises(ConfigError) as refused:
+        await agent.server(listen_port=port).start()
+
+    assert refused.value.problems == [f"admin.listen: {host}:{port} is in use by another program."]
+
+
+async def test_stopping_twice_is_fine(agent: Agent) -> None:
+    server = agent.server()
+    await server.start()
+
+    await server.stop()
+    await server.stop()

@@ -1,0 +1,58 @@
+"""No secret reaches a log line, however it gets there."""
+
+import pytest
+
+from ocn_permission_agent.logs import REDACTED, Redactor
+
+TRANSACTION = "0x" + "ab" * 32
+
+
+def redacted(**fields: object) -> dict[str, object]:
+    redactor = Redactor({"s3cret-token", "1f" * 32})
+    return dict(redactor(None, "info", dict(fields)))
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["token", "Authorization", "key", "password", "secret", "admin_token", "body", "signature", "OCN-Signature"],
+)
+def test_a_field_with_a_telling_name_is_never_shown(field: str) -> None:
+    assert redacted(**{field: "anything"}) == {field: REDACTED}
+
+
+def test_a_field_inside_another_is_never_shown() -> None:
+    assert redacted(headers={"Authorization": "Token abc", "Host": "x"}) == {
+        "headers": {"Authorization": REDACTED, "Host": "x"}
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("got 'Authorization: Token abcdef' from x", f"got 'Authorization: {REDACTED}' from x"),
+        (r"b'Authorization: Token abcdef\r\n'", rf"b'Authorization: {REDACTED}\r\n'"),
+        ("sent Token YWJjZGVm to it", f"sent Token {REDACTED} to it"),
+        ("sent bearer abc", f"sent bearer {REDACTED}"),
+        ("postgresql://u:pw@db/agent", f"postgresql://{REDACTED}@db/agent"),
+        ("a token was refused", "a token was refused"),
+        (f"agreed in {TRANSACTION}", f"agreed in {TRANSACTION}"),
+    ],
+)
+def test_secrets_are_known_by_their_shape(text: str, shown: str) -> None:
+    assert redacted(event=text) == {"event": shown}
+
+
+def test_a_loaded_secret_is_known_by_its_value_in_any_letter_case() -> None:
+    line = redacted(event="key is 0x" + "1F" * 32, detail=b"with S3CRET-token inside", parts=("s3cret-token",))
+
+    assert line == {"event": f"key is 0x{REDACTED}", "detail": f"with {REDACTED} inside", "parts": [REDACTED]}
+
+
+def test_of_an_endpoint_only_scheme_and_host_are_shown() -> None:
+    assert redacted(rpc_url="https://rpc.example:8545/v3/abcdef?x=y") == {"rpc_url": "https://rpc.example:8545"}
+
+
+def test_numbers_and_absent_values_stay_what_they_are() -> None:
+    fields = {"attempts": 3, "seconds": 0.5, "fresh": True, "token": None, "transaction_hash": TRANSACTION}
+
+    assert redacted(**fields) == fields
