@@ -1,5 +1,6 @@
 """The status document: what `/api/v1/status` and `status --json` say (pure)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +19,7 @@ class EndpointStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainStatus:
-    """What we know of the chain. `age_seconds` is None when it was never read."""
+    """What we know of the chain. `age_seconds` is None, or infinite, when it was never read."""
 
     head: int | None
     head_time: datetime | None = None
@@ -52,14 +53,14 @@ def status_document(status: Status) -> dict[str, object]:
     time.
     """
     counts: dict[str, object] = {state.value: status.deliveries.get(state, 0) for state in DeliveryState}
-    chain = status.chain
+    chain, age = status.chain, status.chain.age_seconds
     return {
         "version": status.version,
         "chain": {
             "head": chain.head,
             "head_time": None if chain.head_time is None else chain.head_time.isoformat(),
             "fresh": chain.fresh,
-            "age_seconds": None if chain.age_seconds is None else round(chain.age_seconds, 3),
+            "age_seconds": None if age is None or math.isinf(age) else round(age, 3),
             "endpoints": [
                 {"name": endpoint.name, "head": endpoint.head, "reachable": endpoint.reachable}
                 for endpoint in chain.endpoints

@@ -16,6 +16,7 @@ from ocn_permission_agent.logs import LogSettings
 from ocn_permission_agent.net.settings import NetworkSettings
 from ocn_permission_agent.ocn.keys import OperatorKey
 from ocn_permission_agent.ocn.version import NodeVersion
+from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
 
 
@@ -36,6 +37,7 @@ class Config:
     admin: AdminSettings
     operator_key: OperatorKey
     consent: ConsentSettings
+    delivery: DeliverySettings
     store_path: Path
     network: NetworkSettings
     log: LogSettings
@@ -79,6 +81,7 @@ def load(path: Path | None, *, environ: Mapping[str, str] | None = None) -> Conf
         admin=build.admin(evaluated.values),
         operator_key=key,
         consent=build.consent(evaluated.values),
+        delivery=build.delivery(evaluated.values, evaluated.services),
         store_path=folder / evaluated.values["store.url"],
         network=build.network(evaluated.values),
         log=build.log(evaluated.values),

@@ -1,13 +1,16 @@
 """From checked values to each package's own settings; every key has been read and is there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ocn_permission_agent.admin.settings import AdminSettings
+from ocn_permission_agent.config.keys import SERVICES
 from ocn_permission_agent.consent.settings import ConsentSettings
 from ocn_permission_agent.logs import LogSettings
 from ocn_permission_agent.net.settings import NetworkSettings
 from ocn_permission_agent.ocn.version import NodeVersion
+from ocn_permission_agent.ocpi.party import Party
+from ocn_permission_agent.outbox.settings import CdrUnknownOutcome, DeliverySettings, ServiceSettings, Windows
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
 
 
@@ -54,6 +57,33 @@ def consent(values: Mapping[str, Any]) -> ConsentSettings:
         require_direct_grant=values["consent.require_direct_grant"],
         copy_reads=values["consent.copy_reads"],
         copy_commands=frozenset(values["consent.copy_commands"]),
+    )
+
+
+def delivery(values: Mapping[str, Any], services: Iterable[Party]) -> DeliverySettings:
+    """``[delivery]`` with its windows and the sections of single services."""
+    return DeliverySettings(
+        attempt_timeout_seconds=values["delivery.attempt_timeout_seconds"],
+        max_rate=values["delivery.max_rate"],
+        max_in_flight=values["delivery.max_in_flight"],
+        parked_days=values["delivery.parked_days"],
+        keep_payload_hours=values["delivery.keep_payload_hours"],
+        schedule_seconds=values["delivery.schedule_seconds"],
+        windows=Windows(
+            cdrs=values["delivery.windows.cdrs"],
+            sessions=values["delivery.windows.sessions"],
+            objects=values["delivery.windows.objects"],
+            ephemeral=values["delivery.windows.ephemeral"],
+        ),
+        services={party: _service(values, party) for party in services},
+    )
+
+
+def _service(values: Mapping[str, Any], party: Party) -> ServiceSettings:
+    section = f'{SERVICES}."{party}"'
+    return ServiceSettings(
+        cdr_unknown_outcome=CdrUnknownOutcome(values[f"{section}.cdr_unknown_outcome"]),
+        max_rate=values[f"{section}.max_rate"],
     )
 
 

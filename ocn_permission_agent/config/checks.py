@@ -5,14 +5,16 @@ from urllib.parse import urlsplit
 
 from ocn_permission_agent.config.contracts import NETWORKS, Contracts
 from ocn_permission_agent.config.evaluate import Evaluated
+from ocn_permission_agent.config.keys import SERVICES
 from ocn_permission_agent.config.values import ListenAddress
 
 _EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, not bound to
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SHORTEST_TOKEN = 16
 
-#: a key of the contract whose work comes with a later version, and the only value it may have until then
-_LATER: dict[str, object] = {}
+#: keys whose work comes with a later version, and the only value they may have until then
+_LATER: dict[str, object] = {"proxy.strict": False}
+_LATER_OF_SERVICES: dict[str, object] = {"notary": "auto", "url": None, "token": None, "token_style": "plain"}
 
 
 def problems_between(evaluated: Evaluated) -> Iterator[str]:
@@ -37,8 +39,10 @@ def contracts(evaluated: Evaluated) -> Contracts | None:
 
 
 def _not_yet(evaluated: Evaluated) -> Iterator[str]:
-    for path, only in _LATER.items():
-        if evaluated.values.get(path, only) != only:
+    for path, value in evaluated.values.items():
+        later = _LATER_OF_SERVICES if path.startswith(f"{SERVICES}.") else _LATER
+        name = path.rpartition(".")[2] if later is _LATER_OF_SERVICES else path
+        if value != later.get(name, value):
             yield f"{evaluated.named[path]}: is not supported by this version; leave it out."
 
 

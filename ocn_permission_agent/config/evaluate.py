@@ -8,17 +8,19 @@ from typing import Any
 from ocn_permission_agent.config.keys import REQUIRED, Key, environment_name
 from ocn_permission_agent.config.secrets import read_secret, readable_by_everybody, secret_parts
 from ocn_permission_agent.config.source import Given, Sources
+from ocn_permission_agent.ocpi.party import Party
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluated:
     """Values by `Key.path`; a key with a problem has none.
 
-    `named` is what sentences call a key. `secrets` must never be shown anywhere.
+    `named` is what sentences call a key; `services` have a section of their own; `secrets` must never be shown.
     """
 
     values: Mapping[str, Any]
     named: Mapping[str, str]
+    services: tuple[Party, ...]
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
     secrets: frozenset[str] = field(repr=False)
@@ -53,6 +55,7 @@ def evaluate(sources: Sources, *, folder: Path) -> Evaluated:
     return Evaluated(
         values=values,
         named=named,
+        services=sources.services,
         problems=tuple(problems),
         warnings=tuple(warnings),
         secrets=_secrets(sources, values),

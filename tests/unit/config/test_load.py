@@ -1,6 +1,7 @@
 """What an operator writes is what the agent gets."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from ocn_permission_agent.config import Config, load, load_admin_access
 from ocn_permission_agent.errors import ConfigError
 from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.ocpi.party import Party
+from ocn_permission_agent.outbox.settings import CdrUnknownOutcome
 
 Loading = Callable[..., Config]
 
@@ -61,6 +63,23 @@ def test_everything_can_come_from_the_environment(folder: Path, monkeypatch: pyt
     assert config.consent.copy_commands == {Party("DE", "PAY"), Party("NL", "FLT")}
     assert [str(each) for each in config.network.allow_addresses] == ["10.0.0.0/8", "fd00::/8"]
     assert config.store_path == Path("/var/lib/agent.db")
+
+
+def test_a_service_has_a_section_of_its_own_in_any_letter_case(loading: Loading) -> None:
+    config = loading(
+        {'delivery.services."de*pay"': 'cdr_unknown_outcome = "park"'},
+        OCN_AGENT_DELIVERY_SERVICES_DE_PAY_MAX_RATE="2.5",
+        OCN_AGENT_DELIVERY_SERVICES_NL_FLT_MAX_RATE="1",
+        OCN_AGENT_DELIVERY_WINDOWS_CDRS="36h",
+        OCN_AGENT_DELIVERY_SCHEDULE_SECONDS="0.5, 1",
+    )
+
+    assert config.delivery.of(Party("DE", "PAY")).cdr_unknown_outcome is CdrUnknownOutcome.PARK
+    assert config.delivery.max_rate_of(Party("DE", "PAY")) == 2.5
+    assert config.delivery.max_rate_of(Party("NL", "FLT")) == 1
+    assert config.delivery.max_rate_of(Party("NL", "OTH")) == 20
+    assert config.delivery.windows.cdrs == timedelta(hours=36)
+    assert config.delivery.schedule_seconds == (0.5, 1.0)
 
 
 def test_orchestrator_variables_are_not_taken_for_ours(loading: Loading) -> None:

@@ -65,6 +65,9 @@ def test_an_empty_configuration_names_everything_that_is_needed(complaining: Com
         ({"proxy": 'listen = "127.0.0.1:8081"'}, "node.url: is the proxy itself (proxy.listen); it must be the node behind it."),
         ({"proxy": "buffer_total_bytes = 1024"}, "proxy.buffer_total_bytes: must be at least proxy.body_limit_bytes (8388608), or no large body could ever be copied."),
         ({"chain": "chain_id = 246"}, 'chain.chain_id: 246 is not that of the network "volta" (73799); give either chain.network or all three of chain.chain_id, chain.registry and chain.permissions.'),
+        ({"proxy": "strict = true"}, "proxy.strict: is not supported by this version; leave it out."),
+        ({'delivery.services."DE*PAY"': 'notary = "always"'}, 'delivery.services."DE*PAY".notary: is not supported by this version; leave it out.'),
+        ({'delivery.services."DE*PAY"': 'notray = "auto"'}, 'delivery.services."DE*PAY".notray: there is no such key; did you mean notary?'),
         ({'delivery.services."PAY"': 'notary = "auto"'}, 'delivery.services."PAY": must be named after a party, as in [delivery.services."DE*PAY"].'),
     ],
 )  # fmt: skip
