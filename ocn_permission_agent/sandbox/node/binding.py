@@ -1,0 +1,149 @@
+"""A platform's request becomes a `Call`, or the framework complains (ocn-protocol.md a.2, a.3, b.1 rows 1-5). Pure."""
+
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from ocn_permission_agent.errors import CanonicalError
+from ocn_permission_agent.ocn.canonical import canonical
+from ocn_permission_agent.ocpi.party import Party
+from ocn_permission_agent.ocpi.route import InterfaceRole, Module, Route, RouteKind
+from ocn_permission_agent.sandbox.node.call import Call, QueryValue
+from ocn_permission_agent.sandbox.node.dialect import Dialect
+from ocn_permission_agent.sandbox.node.refusal import FrameworkRefusal, Refusal
+from ocn_permission_agent.sandbox.serving import Incoming
+
+#: in the order in which a missing one is reported
+REQUIRED_HEADERS = (
+    "Authorization",
+    "X-Request-ID",
+    "X-Correlation-ID",
+    "OCPI-from-country-code",
+    "OCPI-from-party-id",
+    "OCPI-to-country-code",
+    "OCPI-to-party-id",
+)
+#: spelling of modules in `/ocn/message`
+MODULE_NAMES = {module: module.name for module in Module}
+_BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+_INTEGERS = frozenset({"offset", "limit", "duration"})
+
+
+def bind_call(incoming: Incoming, route: Route, dialect: Dialect) -> Call:
+    """Read a request to an OCPI module.
+
+    Raises:
+        Refusal: a header, the body or a parameter is missing or wrong.
+        FrameworkRefusal: 1.x, a parameter of a wrong type.
+    """
+    for name in REQUIRED_HEADERS:
+        if name.lower() not in incoming.headers:
+            raise dialect.refuse(2001, dialect.header_missing.format(name=name))
+    body = _body(incoming, route, dialect)
+    query = _query(incoming, route, dialect)
+    sender = _party(incoming.headers, "from", dialect)
+    receiver = _party(incoming.headers, "to", dialect)
+    return Call(
+        module=MODULE_NAMES[route.module],
+        interface_role=route.interface_role.name,
+        method=incoming.method,
+        sender=sender,
+        receiver=receiver,
+        request_id=incoming.headers["x-request-id"],
+        correlation_id=incoming.headers["x-correlation-id"],
+        url_path=route.url_path,
+        query=query,
+        body=body,
+        kind=route.kind,
+        ocn_signature=incoming.headers.get("ocn-signature"),
+    )
+
+
+def checked_party(country_code: str, party_id: str, dialect: Dialect) -> Party:
+    """A party, or the complaint about the length of its parts (b.1 row 5)."""
+    if len(country_code) != 2:
+        raise dialect.refuse(2001, f'Given country_code "{country_code}" not 2 characters')
+    if len(party_id) != 3:
+        raise dialect.refuse(2001, f'Given party-id "{party_id}" not 3 characters')
+    return Party(country_code, party_id)
+
+
+def _party(headers: Mapping[str, str], side: str, dialect: Dialect) -> Party:
+    return checked_party(headers[f"ocpi-{side}-country-code"], headers[f"ocpi-{side}-party-id"], dialect)
+
+
+def _body(incoming: Incoming, route: Route, dialect: Dialect) -> bytes:
+    """The body in canonical text; empty for methods without one."""
+    if incoming.method not in _BODY_METHODS:
+        return b""
+    if not incoming.body:
+        if route.kind is RouteKind.AUTHORIZE:
+            return b""
+        raise body_refusal(dialect, "Required request body is missing")
+    try:
+        body = canonical(incoming.body, version=dialect.version)
+    except CanonicalError as error:
+        raise body_refusal(dialect, str(error)) from error
+    if not body.startswith(b"{"):
+        raise body_refusal(dialect, "Cannot deserialize instance out of this token")
+    needs_response_url = route.kind is RouteKind.COMMAND or (
+        route.kind is RouteKind.PROFILE and route.interface_role is InterfaceRole.RECEIVER
+    )
+    if needs_response_url and not isinstance(_peek(body, "response_url"), str):
+        raise body_refusal(
+            dialect, "Instantiation of a class failed for JSON property response_url due to missing value"
+        )
+    return body
+
+
+def body_refusal(dialect: Dialect, problem: str) -> Refusal:
+    """HTTP 400 in both versions (b.1 row 2)."""
+    return Refusal(400, 2001, dialect.body_invalid.format(problem=problem))
+
+
+def _peek(body: bytes, name: str) -> object:
+    found = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).get(name)
+    return None if found is None else msgspec.json.decode(found)
+
+
+def _query(incoming: Incoming, route: Route, dialect: Dialect) -> tuple[tuple[str, QueryValue], ...] | None:
+    """The parameters that the handler declares, in its order; others are not seen by it."""
+    declared, required = _parameters(incoming.method, route)
+    if not declared:
+        return None
+    given: dict[str, str] = {}
+    for name, value in parse_qsl(incoming.raw_query, keep_blank_values=True):
+        given.setdefault(name, value)
+    if "type" in declared:
+        given.setdefault("type", "RFID")
+    for name in required:
+        if name not in given:
+            kind = "int" if name in _INTEGERS else "String"
+            raise dialect.refuse(2001, dialect.parameter_missing.format(kind=kind, name=name))
+    return tuple((name, _typed(name, given[name], dialect)) for name in declared if given.get(name))
+
+
+def _parameters(method: str, route: Route) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names a handler declares, and those of them that must be there."""
+    if route.kind is RouteKind.LIST:
+        return ("date_from", "date_to", "offset", "limit"), ()
+    if route.kind is RouteKind.AUTHORIZE or (route.kind is RouteKind.OBJECT and route.module is Module.TOKENS):
+        return ("type",), ()
+    if route.kind is RouteKind.PROFILE and route.interface_role is InterfaceRole.RECEIVER:
+        if method == "GET":
+            return ("duration", "response_url"), ("duration", "response_url")
+        if method == "DELETE":
+            return ("response_url",), ("response_url",)
+    return (), ()
+
+
+def _typed(name: str, value: str, dialect: Dialect) -> QueryValue:
+    if name not in _INTEGERS:
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        if dialect.parameter_invalid is None:
+            raise FrameworkRefusal(400) from None
+        raise dialect.refuse(2001, dialect.parameter_invalid.format(name=name)) from None

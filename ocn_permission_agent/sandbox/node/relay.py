@@ -1,0 +1,85 @@
+"""Replies of receivers, read and written again as a node does it (ocn-protocol.md b.1 rows 16-18, b.4). Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Self
+
+import msgspec
+
+from ocn_permission_agent.errors import CanonicalError
+from ocn_permission_agent.ocn.canonical import canonical
+from ocn_permission_agent.sandbox.node.dialect import Dialect
+from ocn_permission_agent.sandbox.node.outgoing import RawReply
+from ocn_permission_agent.sandbox.node.refusal import Crash, Refusal
+
+_MEMBERS = ("status_code", "status_message", "data", "timestamp", "ocn_signature")
+_ABSENT = msgspec.Raw(b"null")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OcpiReplyText:
+    """A receiver's reply: HTTP status, all its headers in lower case, and the members of its body as JSON text."""
+
+    http_status: int
+    headers: Mapping[str, str]
+    members: Mapping[str, msgspec.Raw]
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the node treats its headers as worth relaying: HTTP 200 and OCPI 1000, exactly."""
+        return self.http_status == 200 and bytes(self.members["status_code"]) == b"1000"
+
+    def with_headers(self, headers: Mapping[str, str]) -> Self:
+        """The same with other headers."""
+        return replace(self, headers=headers)
+
+
+def read_reply_text(raw: RawReply, *, dialect: Dialect, remote: bool, now: datetime) -> OcpiReplyText:
+    """Read what a receiver, or the node of a remote one, answered.
+
+    Raises:
+        Refusal: a local receiver's answer is no JSON.
+        Crash: it is something the node did not foresee (rows 17, 18).
+    """
+    if not raw.body.strip():
+        raise Crash("No content to map due to end-of-input")
+    try:
+        text = canonical(raw.body, version=dialect.version)
+    except CanonicalError as error:
+        if remote:
+            raise Crash(str(error)) from error
+        message = f"Could not parse JSON response of forwarded OCPI request: {error}"
+        raise Refusal(200, dialect.unreadable_code, message) from error
+    if not text.startswith(b"{"):
+        raise Crash("Cannot deserialize instance out of this token")
+    given = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    unknown = [name for name in given if name not in _MEMBERS]
+    if unknown and dialect.unknown_members_crash:
+        raise Crash(f'Unrecognized field "{unknown[0]}"')
+    given.setdefault("status_code", msgspec.Raw(b"0"))
+    if given.get("timestamp", _ABSENT) == _ABSENT:
+        given["timestamp"] = msgspec.Raw(msgspec.json.encode(timestamp(now)))
+    members = {name: given[name] for name in _MEMBERS if given.get(name, _ABSENT) != _ABSENT}
+    return OcpiReplyText(http_status=raw.http_status, headers=raw.headers, members=members)
+
+
+def write_reply_text(reply: OcpiReplyText) -> bytes:
+    """The body as the node writes it: fixed order, nulls gone."""
+    return msgspec.json.encode(reply.members)
+
+
+def node_body(status_code: int, *, now: datetime, message: str | None = None, data: object = None) -> bytes:
+    """A body of the node's own: `data` only for its own successes, never with an error (b.3)."""
+    members: dict[str, object] = {"status_code": status_code}
+    if message is not None:
+        members["status_message"] = message
+    if data is not None:
+        members["data"] = data
+    members["timestamp"] = timestamp(now)
+    return msgspec.json.encode(members)
+
+
+def timestamp(now: datetime) -> str:
+    """An instant as both nodes print it, UTC with milliseconds and Z."""
+    return now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
