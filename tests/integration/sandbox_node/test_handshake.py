@@ -57,7 +57,7 @@ async def test_party_that_the_registry_does_not_give_this_node_is_refused(networ
 async def test_party_is_invited_once(network: Network) -> None:
     node = await network.node()
     await network.cpo(node)
-    with pytest.raises(RuntimeError, match="400 .*already exists"):
+    with pytest.raises(RuntimeError, match=r"400 .*already exists"):
         await invite(node.admin_url, node.settings.api_key, CPO)
 
 

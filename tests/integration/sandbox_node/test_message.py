@@ -127,7 +127,8 @@ async def test_receiver_of_another_node_is_refused_before_the_signature_is_looke
 @pytest.mark.parametrize("name", ["X-Request-ID", "OCN-Signature"])
 async def test_missing_header_is_refused(network: Network, name: str) -> None:
     node = await network.node("node A")
-    reply = await post(node, a_message(), **{name.replace("-", "_"): None})
+    missing: dict[str, Any] = {name.replace("-", "_"): None}
+    reply = await post(node, a_message(), **missing)
     assert shape(reply) == (400, 2001, f"Missing request header '{name}' for method parameter of type String")
 
 
