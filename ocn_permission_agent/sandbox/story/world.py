@@ -1,0 +1,204 @@
+"""The network of the demo: a chain, two nodes, the agent before one of them, five parties.
+
+::
+
+    node A  ← agent ← DE*CPO, DE*CP2, DE*ANA (analytics)
+    node B          ← NL*MSP, DE*BIL (billing)
+"""
+
+import asyncio
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.ocpi.party import Party
+from ocn_permission_agent.sandbox.chain.actors import ETHER, Actor, Contracts, deploy
+from ocn_permission_agent.sandbox.chain.client import ChainClient
+from ocn_permission_agent.sandbox.chain.server import ChainServer
+from ocn_permission_agent.sandbox.chain.wallet import Wallet
+from ocn_permission_agent.sandbox.contracts import ContractCodes, own_contracts
+from ocn_permission_agent.sandbox.network import enrol, list_node
+from ocn_permission_agent.sandbox.node.node import Node, NodeSettings
+from ocn_permission_agent.sandbox.parties.cpo import Cpo
+from ocn_permission_agent.sandbox.parties.platform import OcpiParty
+from ocn_permission_agent.sandbox.parties.receiver import Emsp, Service
+from ocn_permission_agent.sandbox.story.agent import AgentFiles, AgentProcess, write_config
+
+CHAIN_ID = 246
+CONFIRMATIONS = 2
+CPO = Party("DE", "CPO")
+OTHER_CPO = Party("DE", "CP2")
+EMSP = Party("NL", "MSP")
+BILLING = Party("DE", "BIL")
+ANALYTICS = Party("DE", "ANA")
+_WALLETS = ("deployer", "A", "B", *(str(party) for party in (CPO, OTHER_CPO, EMSP, BILLING, ANALYTICS)))
+
+PartyKind = TypeVar("PartyKind", bound=OcpiParty)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything that runs. `node_of` and `actors` are keyed by party (``DE*CPO``), actors also by node."""
+
+    rpc_url: str
+    chain: ChainClient
+    contracts: Contracts
+    wallets: dict[str, Wallet]
+    actors: dict[str, Actor]
+    nodes: dict[str, Node]
+    node_of: dict[str, str]
+    agent: AgentProcess
+    admin_token: str
+    cpo: Cpo
+    other_cpo: Cpo
+    emsp: Emsp
+    billing: Service
+    analytics: Service
+    clock: Clock
+
+    @property
+    def parties(self) -> tuple[OcpiParty, ...]:
+        """All of them, customers first."""
+        return (self.cpo, self.other_cpo, self.emsp, self.billing, self.analytics)
+
+    def actor(self, party: OcpiParty) -> Actor:
+        """Who writes to the contracts for a party."""
+        return self.actors[str(party.party)]
+
+
+@asynccontextmanager
+async def a_world(
+    *,
+    folder: Path,
+    clock: Clock,
+    proxy_port: int | None = None,
+    admin_port: int | None = None,
+    codes: ContractCodes | None = None,
+    changed: dict[str, dict[str, Any]] | None = None,
+) -> AsyncIterator[World]:
+    """Bring everything up, and down again at the end.
+
+    Args:
+        folder: for the agent's files; must exist.
+        clock: everybody's but the chain's and the agent's, which have the machine's.
+        proxy_port: of the agent; None takes a free one.
+        admin_port: likewise.
+        codes: the contracts; our own unless told.
+        changed: configuration of the agent, by section, over the demo's.
+
+    Raises:
+        AgentFailed: the agent does not start.
+        OSError: a port is in use.
+    """
+    wallets = {name: Wallet.from_seed(f"demo {name}") for name in _WALLETS}
+    async with AsyncExitStack() as opened:
+        server = ChainServer(
+            chain_id=CHAIN_ID,
+            accounts={wallet.address: 1000 * ETHER for wallet in wallets.values()},
+            mining="auto",
+        )
+        rpc_url = await asyncio.to_thread(server.start_process)
+        opened.callback(server.stop)
+        chain = await opened.enter_async_context(ChainClient(rpc_url))
+        contracts = await deploy(chain, wallets["deployer"], codes or own_contracts())
+        actors = {name: Actor(chain, contracts, wallet) for name, wallet in wallets.items()}
+        nodes = {}
+        for name in ("A", "B"):
+            settings = NodeSettings(
+                name=name, operator_key=wallets[name].key.hex(), rpc_url=rpc_url, registry=contracts.registry
+            )
+            nodes[name] = await opened.enter_async_context(Node(settings, clock=clock))
+        agent, admin_token = _agent(
+            AgentFiles(folder=folder),
+            contracts=contracts,
+            rpc_url=rpc_url,
+            node=nodes["A"],
+            ports=(proxy_port or _free_port(), admin_port or _free_port()),
+            changed=changed or {},
+            clock=clock,
+        )
+        nodes["A"].publish_at(agent.proxy_url)
+        for name, node in nodes.items():
+            await list_node(node, actors[name])
+        opened.push_async_callback(agent.stop)
+        await agent.start()
+
+        async def join(party: PartyKind, node: str) -> PartyKind:
+            await opened.enter_async_context(party)
+            await enrol(party, node=nodes[node], actor=actors[str(party.party)])
+            return party
+
+        cpo = await join(Cpo(CPO, clock=clock), "A")
+        other_cpo = await join(Cpo(OTHER_CPO, clock=clock), "A")
+        emsp = await join(Emsp(EMSP, clock=clock), "B")
+        billing = await join(Service(BILLING, clock=clock), "B")
+        analytics = await join(Service(ANALYTICS, clock=clock), "A")
+        await chain.set_mining("interval", 1.0)
+        yield World(
+            rpc_url=rpc_url,
+            chain=chain,
+            contracts=contracts,
+            wallets=wallets,
+            actors=actors,
+            nodes=nodes,
+            node_of={str(party): "A" for party in (CPO, OTHER_CPO, ANALYTICS)} | {str(EMSP): "B", str(BILLING): "B"},
+            agent=agent,
+            admin_token=admin_token,
+            cpo=cpo,
+            other_cpo=other_cpo,
+            emsp=emsp,
+            billing=billing,
+            analytics=analytics,
+            clock=clock,
+        )
+
+
+def _agent(
+    files: AgentFiles,
+    *,
+    contracts: Contracts,
+    rpc_url: str,
+    node: Node,
+    ports: tuple[int, int],
+    changed: dict[str, dict[str, Any]],
+    clock: Clock,
+) -> tuple[AgentProcess, str]:
+    """The agent with the demo's settings: few confirmations, short pauses, loopback allowed."""
+    proxy, admin = (f"127.0.0.1:{port}" for port in ports)
+    admin_token = secrets.token_urlsafe(16)
+    for path, content in ((files.operator_key, node.settings.operator_key), (files.admin_token, admin_token)):
+        path.touch(mode=0o600)
+        path.write_text(content)
+    values: dict[str, dict[str, Any]] = {
+        "proxy": {"listen": proxy, "public_url": f"http://{proxy}", "drain_seconds": 0},
+        "node": {"url": node.listen_url, "version": "1", "service_interface_disabled": True},
+        "admin": {"listen": admin, "token_file": str(files.admin_token)},
+        "operator": {"key_file": str(files.operator_key)},
+        "chain": {
+            "rpc_urls": [rpc_url],
+            "chain_id": contracts.chain_id,
+            "registry": contracts.registry,
+            "permissions": contracts.permissions,
+            "start_block": contracts.block_number,
+            "confirmations": CONFIRMATIONS,
+            "poll_seconds": 0.25,
+        },
+        "store": {"url": f"sqlite:///{files.store}"},
+        "delivery": {"schedule_seconds": [0.5, 0.5, 1, 1, 2]},
+        "network": {"allow_http": True, "allow_addresses": ["127.0.0.0/8"]},
+        "log": {"format": "json", "level": "info"},
+    }
+    write_config(files, {section: keys | changed.get(section, {}) for section, keys in values.items()})
+    return AgentProcess(files, proxy_url=f"http://{proxy}", admin_url=f"http://{admin}", clock=clock), admin_token
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
