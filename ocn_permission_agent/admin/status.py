@@ -1,11 +1,11 @@
 """The status document: what `/api/v1/status` and `status --json` say (pure)."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from ocn_permission_agent.outbox.model import DeliveryState
+from ocn_permission_agent.outbox.store import Counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,18 +32,16 @@ class ChainStatus:
 class Status:
     """Everything the document is made of.
 
-    `services` and `agreements` count what stands in the index. `deliveries` counts by state, missing ones are 0;
-    `held` and `paused` are parts of pending, by reason. `gaps` are copies that were due and could not be recorded.
+    `services` counts those that are listed, `agreements` those that are open or held; None: not known, because only
+    the store was asked. `gaps` are copies that were due and could not be recorded, None likewise.
     """
 
     version: str
     chain: ChainStatus
-    services: int
-    agreements: int
-    deliveries: Mapping[DeliveryState, int]
-    held: int = 0
-    paused: int = 0
-    gaps: int = 0
+    services: int | None
+    agreements: int | None
+    deliveries: Counts
+    gaps: int | None
 
 
 def status_document(status: Status) -> dict[str, object]:
@@ -52,7 +50,8 @@ def status_document(status: Status) -> dict[str, object]:
     ``deliveries.pending`` counts all that is owed; ``held`` and ``paused`` are those of them that wait for more than
     time.
     """
-    counts: dict[str, object] = {state.value: status.deliveries.get(state, 0) for state in DeliveryState}
+    counts = {state.value: status.deliveries.by_state.get(state, 0) for state in DeliveryState}
+    waiting = {"held": status.deliveries.held, "paused": status.deliveries.paused}
     chain, age = status.chain, status.chain.age_seconds
     return {
         "version": status.version,
@@ -68,6 +67,6 @@ def status_document(status: Status) -> dict[str, object]:
         },
         "services": status.services,
         "agreements": status.agreements,
-        "deliveries": {**counts, "held": status.held, "paused": status.paused},
+        "deliveries": {"pending": counts.pop("pending")} | waiting | counts,
         "gaps": status.gaps,
     }

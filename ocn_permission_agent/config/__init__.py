@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ocn_permission_agent.admin.settings import AdminSettings
+from ocn_permission_agent.chain.settings import ChainSettings
 from ocn_permission_agent.config import build
 from ocn_permission_agent.config.checks import contracts, problems_between
 from ocn_permission_agent.config.evaluate import Evaluated, evaluate
@@ -36,6 +37,7 @@ class Config:
     service_interface_disabled: bool
     admin: AdminSettings
     operator_key: OperatorKey
+    chain: ChainSettings = field(repr=False)
     consent: ConsentSettings
     delivery: DeliverySettings
     store_path: Path
@@ -80,6 +82,7 @@ def load(path: Path | None, *, environ: Mapping[str, str] | None = None) -> Conf
         service_interface_disabled=evaluated.values["node.service_interface_disabled"],
         admin=build.admin(evaluated.values),
         operator_key=key,
+        chain=build.chain(evaluated.values, followed),
         consent=build.consent(evaluated.values),
         delivery=build.delivery(evaluated.values, evaluated.services),
         store_path=folder / evaluated.values["store.url"],

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ocn_permission_agent.admin.settings import AdminSettings
+from ocn_permission_agent.chain.settings import ChainSettings
+from ocn_permission_agent.config.contracts import Contracts
 from ocn_permission_agent.config.keys import SERVICES
 from ocn_permission_agent.consent.settings import ConsentSettings
 from ocn_permission_agent.logs import LogSettings
@@ -48,6 +50,21 @@ def admin(values: Mapping[str, Any]) -> AdminSettings:
         listen_port=values["admin.listen"].port,
         token=values["admin.token"],
         allow_hosts=values["admin.allow_hosts"],
+    )
+
+
+def chain(values: Mapping[str, Any], followed: Contracts) -> ChainSettings:
+    """``[chain]``, with the contracts of the named network or those written out."""
+    return ChainSettings(
+        rpc_urls=values["chain.rpc_urls"],
+        chain_id=followed.chain_id,
+        registry=followed.registry,
+        permissions=followed.permissions,
+        start_block=values["chain.start_block"],
+        genesis_hash=values["chain.genesis_hash"],
+        confirmations=values["chain.confirmations"],
+        poll_seconds=values["chain.poll_seconds"],
+        max_staleness_seconds=values["chain.max_staleness_seconds"],
     )
 
 

@@ -96,7 +96,7 @@ KEYS: tuple[Key, ...] = (
         _key("registry", Kind(read=values.contract), None),
         _key("permissions", Kind(read=values.contract), None),
         _key("start_block", values.whole(), 0),
-        _key("genesis_hash", Kind(read=values.block_hash), None),
+        _key("genesis_hash", Kind(read=values.block_hash), ""),
         _key("confirmations", values.whole(most=10_000), 12),
         _key("poll_seconds", values.number(most=3600), 5.0),
         _key("max_staleness_seconds", values.number(most=86_400), 60.0),

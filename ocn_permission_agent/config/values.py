@@ -212,12 +212,12 @@ def contract(value: object) -> Address | None:
         raise ValueError(f"must be 0x and 40 hexadecimal digits, not {_shown(value)}") from None
 
 
-def block_hash(value: object) -> str | None:
-    """A block hash in lower case; empty: not given."""
+def block_hash(value: object) -> str:
+    """A block hash in lower case, or empty: not given."""
     written = _text(value, "a block hash")
     if written and not _HASH.fullmatch(written):
         raise ValueError(f"must be empty or 0x and 64 hexadecimal digits, not {_shown(value)}")
-    return written.lower() or None
+    return written.lower()
 
 
 def party(value: object) -> Party | None:

@@ -12,6 +12,7 @@ from ocn_permission_agent.admin.status import ChainStatus, EndpointStatus, Statu
 from ocn_permission_agent.errors import ConfigError, StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.model import DeliveryState
+from ocn_permission_agent.outbox.store import Counts
 
 TOKEN = "a-token-of-enough-length"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -26,8 +27,7 @@ STATUS = Status(
     ),
     services=1,
     agreements=2,
-    deliveries={DeliveryState.PENDING: 3, DeliveryState.DELIVERED: 4},
-    held=1,
+    deliveries=Counts(by_state={DeliveryState.PENDING: 3, DeliveryState.DELIVERED: 4}, held=1),
     gaps=5,
 )
 

@@ -82,6 +82,28 @@ def test_a_service_has_a_section_of_its_own_in_any_letter_case(loading: Loading)
     assert config.delivery.schedule_seconds == (0.5, 1.0)
 
 
+def test_a_network_is_known_by_its_name(loading: Loading) -> None:
+    chain = loading(OCN_AGENT_CHAIN_NETWORK="prod", OCN_AGENT_CHAIN_CHAIN_ID="246").chain
+
+    assert (chain.chain_id, chain.rpc_urls) == (246, ("https://rpc.example",))
+    assert chain.registry == "0x184aed70f2aab0cd1fc62261c1170560cbfd0776"
+    assert chain.permissions == "0x9a59513f0c9aa56cb4d3f3bae0513868907bb978"
+
+
+def test_any_other_chain_is_known_by_three_keys(loading: Loading) -> None:
+    chain = loading(
+        OCN_AGENT_CHAIN_NETWORK="",
+        OCN_AGENT_CHAIN_CHAIN_ID="1337",
+        OCN_AGENT_CHAIN_REGISTRY="0x" + "Aa" * 20,
+        OCN_AGENT_CHAIN_PERMISSIONS="0x" + "Bb" * 20,
+        OCN_AGENT_CHAIN_POLL_SECONDS="0.2",
+        OCN_AGENT_CHAIN_CONFIRMATIONS="2",
+    ).chain
+
+    assert (chain.chain_id, chain.registry, chain.permissions) == (1337, "0x" + "aa" * 20, "0x" + "bb" * 20)
+    assert (chain.poll_seconds, chain.confirmations) == (0.2, 2)
+
+
 def test_orchestrator_variables_are_not_taken_for_ours(loading: Loading) -> None:
     config = loading(
         OCN_AGENT_SERVICE_HOST="10.0.0.1",

@@ -1,0 +1,79 @@
+"""`status`: ask the running agent; when none runs, read its store."""
+
+import json
+import sys
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+from ocn_permission_agent.admin.settings import AdminSettings
+from ocn_permission_agent.admin.status import status_document
+from ocn_permission_agent.cli.failing import CommandFailed
+from ocn_permission_agent.cli.stored import stored_status
+from ocn_permission_agent.config import AdminAccess, load_admin_access
+
+#: where to call a listener that listens everywhere
+_NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  called, not listened on
+_TIMEOUT_SECONDS = 5.0
+
+
+def status(config_file: Path | None, *, as_json: bool) -> None:
+    """Print the status document, as tables or as JSON."""
+    document, note = _document(load_admin_access(config_file))
+    document["source"] = "store" if note else "agent"
+    if note:
+        print(note, file=sys.stderr)
+    if as_json:
+        print(json.dumps(document, indent=2))
+    else:
+        from ocn_permission_agent.cli.tables import show_status  # noqa: PLC0415  rich is not needed for JSON
+
+        show_status(document)
+
+
+def _document(access: AdminAccess) -> tuple[dict[str, Any], str]:
+    """The status document, and what to say about where it comes from."""
+    if access.admin.token is None:
+        note = "There is no admin token to ask a running agent with (admin.token_file); this is what its store holds."
+        return status_document(stored_status(access.store_path)), note
+    try:
+        return ask(access.admin), ""
+    except ConnectionRefusedError:
+        document = status_document(stored_status(access.store_path))
+        return document, f"No agent runs at {_where(access.admin)}; this is what its store holds."
+
+
+def ask(admin: AdminSettings) -> dict[str, Any]:
+    """The status document of the running agent.
+
+    Raises:
+        ConnectionRefusedError: nobody listens there.
+        CommandFailed: somebody listens, but gives no status.
+    """
+    host = _NEAREST.get(admin.listen_host, admin.listen_host)
+    connection = HTTPConnection(host, admin.listen_port, timeout=_TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", "/api/v1/status", headers={"Authorization": f"Bearer {admin.token}"})
+        answer = connection.getresponse()
+        body = answer.read()
+    except ConnectionRefusedError:
+        raise
+    except (OSError, HTTPException) as error:
+        raise CommandFailed(f"The admin listener at {_where(admin)} does not answer: {error}.") from error
+    finally:
+        connection.close()
+    try:
+        document = json.loads(body)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise CommandFailed(f"What listens at {_where(admin)} is no OCN permission agent (HTTP {answer.status}).")
+    if answer.status == 401:
+        raise CommandFailed(f"The agent at {_where(admin)} does not accept the token of admin.token_file.")
+    if answer.status != 200:
+        raise CommandFailed(f"The agent at {_where(admin)} gives no status: {document.get('error', answer.status)}")
+    return document
+
+
+def _where(admin: AdminSettings) -> str:
+    return f"{admin.listen_host}:{admin.listen_port}"

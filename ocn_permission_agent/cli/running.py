@@ -1,0 +1,41 @@
+"""`run` and `sync`: hand the configuration to the composition root."""
+
+import asyncio
+from pathlib import Path
+
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ocn_permission_agent import app, config, logs
+from ocn_permission_agent.config import Config
+
+
+def run(config_file: Path | None) -> None:
+    """Run the agent until it is told to stop."""
+    prepared = _prepared(config_file)
+    asyncio.run(app.run(prepared))
+
+
+def sync(config_file: Path | None) -> None:
+    """Do the first complete sync under a progress bar."""
+    prepared = _prepared(config_file)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("blocks", total=None)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        asyncio.run(app.sync(prepared, progress))
+    print("The chain is read; the proxy can be put into the path.")
+
+
+def _prepared(config_file: Path | None) -> Config:
+    """The configuration, with logging set up and its doubts told."""
+    loaded = config.load(config_file)
+    logs.configure(loaded.log, secrets=loaded.secrets)
+    for doubt in loaded.warnings:
+        structlog.get_logger().warning("configuration.doubted", reason=doubt)
+    return loaded

@@ -1,0 +1,53 @@
+"""Aligned tables for people."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def show_status(document: dict[str, Any], *, console: Console | None = None) -> None:
+    """Print the status document: the chain and what we know of it, then every delivery by state."""
+    out = console or Console(highlight=False)
+    out.print(_facts(document))
+    out.print(_deliveries(document["deliveries"]))
+
+
+def _facts(document: dict[str, Any]) -> Table:
+    chain = document["chain"]
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_row("Chain head", _block(chain))
+    table.add_row("Fresh", _freshness(chain))
+    for endpoint in chain["endpoints"]:
+        state = "reachable" if endpoint["reachable"] else "not reachable"
+        table.add_row("Endpoint", f"{endpoint['name']}: {state}, head {_known(endpoint['head'])}")
+    table.add_row("Services", _known(document["services"]))
+    table.add_row("Agreements", _known(document["agreements"]))
+    table.add_row("Gaps", _known(document["gaps"]))
+    return table
+
+
+def _deliveries(counts: dict[str, int]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("Deliveries")
+    table.add_column("", justify="right")
+    for state, count in counts.items():
+        indent = "  of these " if state in {"held", "paused"} else ""
+        table.add_row(f"{indent}{state}", str(count))
+    return table
+
+
+def _block(chain: dict[str, Any]) -> str:
+    if chain["head"] is None:
+        return "not read yet"
+    return f"{chain['head']} of {chain['head_time']}" if chain.get("head_time") else str(chain["head"])
+
+
+def _freshness(chain: dict[str, Any]) -> str:
+    age = chain.get("age_seconds")
+    since = "" if age is None else f", {age:.0f} s old"
+    return f"yes{since}" if chain["fresh"] else f"no{since}: copies are held back"
+
+
+def _known(value: object) -> str:
+    return "not known" if value is None else str(value)
