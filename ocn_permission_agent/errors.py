@@ -9,6 +9,7 @@
     │   ├── StoreMismatch     made for another chain, contract or schema; refuse to start
     ├── ChainError
     │   ├── ChainUnavailable  no usable answer from the RPC; the view ages, the watcher tries again
+    │   │   └── ChainAnswerTooLarge  over our limit; ask for less at once
     │   ├── ChainReorganised  the block we stand on is gone; walk back
     │   └── ContractMismatch  these are not the contracts we were told to follow
     ├── UpstreamError        the node did not answer as HTTP
@@ -54,6 +55,10 @@ class ChainError(AgentError):
 
 class ChainUnavailable(ChainError):
     """No usable answer from the RPC endpoint; trying again later may help."""
+
+
+class ChainAnswerTooLarge(ChainUnavailable):
+    """An answer over our limit of bytes; asking for less may help."""
 
 
 class ChainReorganised(ChainError):

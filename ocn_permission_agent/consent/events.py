@@ -5,7 +5,7 @@ something else than the logs did becomes an event of its own, so that the facts 
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from ocn_permission_agent.consent.address import Address, AgreementId, Position
 from ocn_permission_agent.ocpi.party import Party
@@ -161,3 +161,5 @@ Event: TypeAlias = (
     | PartyUnreadable
     | OperatorUnreadable
 )
+#: every kind of event, for those who store them
+EVENT_KINDS: tuple[type[Event], ...] = get_args(Event)

@@ -1,0 +1,195 @@
+"""What is kept of the chain: events, the newest blocks, how far reading came. One public method, one transaction."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from ocn_permission_agent.chain.blocks import Header
+from ocn_permission_agent.consent import events as consent_events
+from ocn_permission_agent.consent.events import Event
+from ocn_permission_agent.errors import StoreMismatch
+from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.statements import load_statements
+
+_SQL = load_statements("ocn_permission_agent.chain", "sql/sqlite.sql")
+_DECODERS: dict[str, msgspec.json.Decoder[Event]] = {
+    kind.__name__: msgspec.json.Decoder(kind) for kind in consent_events.EVENT_KINDS
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Which chain and contracts a store was made for."""
+
+    chain_id: int
+    genesis_hash: str
+    registry: str
+    permissions: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far reading has come.
+
+    Logs from `first_block` to `scanned_to` are stored. `complete` is false while logs are stored whose state was not
+    read yet; `synced_once` is true after the first complete sync, for ever.
+    """
+
+    first_block: int
+    scanned_to: int
+    complete: bool
+    synced_once: bool
+
+
+class ChainStore:
+    """The chain's tables. Every method raises `StoreUnavailable` when the database cannot be used."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def genesis_hash(self) -> str | None:
+        """The genesis hash that was remembered at first contact; None before."""
+        return await self._database.read(lambda connection: _read_meta(connection, "genesis_hash"))
+
+    async def claim(self, identity: Identity) -> None:
+        """Remember at first contact what the store is for; later make sure that it is for the same.
+
+        Raises:
+            StoreMismatch: made for another chain or other contracts; nothing was changed.
+        """
+        await self._database.write(lambda connection: _claim(connection, identity))
+
+    async def progress(self) -> Progress | None:
+        """How far reading came; None before it began."""
+        return await self._database.read(_read_progress)
+
+    async def begin(self, progress: Progress) -> None:
+        """Write down where reading begins, or that there is a gap which is not complete."""
+        await self._database.write(lambda connection: _write_progress(connection, progress))
+
+    async def rewind(self, number: int, progress: Progress) -> None:
+        """Forget the blocks above a number and what was read in them; used before a wide gap is read."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            _drop_above(connection, number)
+            _write_progress(connection, progress)
+
+        await self._database.write(work)
+
+    async def add_scanned(self, events: Sequence[Event], progress: Progress) -> None:
+        """Store the logs of a range of old blocks."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            _write_events(connection, events)
+            _write_progress(connection, progress)
+
+        await self._database.write(work)
+
+    async def commit(
+        self, *, above: int, headers: Sequence[Header], events: Iterable[Event], oldest: int, progress: Progress
+    ) -> None:
+        """One complete poll: drop what stood above a block, put the new blocks and events on it.
+
+        Args:
+            above: the block that the new ones stand on; everything later is dropped first.
+            headers: the new blocks.
+            events: all their logs and observations.
+            oldest: blocks below this number are forgotten (their events stay).
+            progress: how far reading has come by this.
+        """
+        kept = tuple(events)
+
+        def work(connection: sqlite3.Connection) -> None:
+            _drop_above(connection, above)
+            connection.executemany(_SQL["write_block"], [_block_row(header) for header in headers])
+            connection.execute(_SQL["drop_blocks_below"], {"below": oldest})
+            _write_events(connection, kept)
+            _write_progress(connection, progress)
+
+        await self._database.write(work)
+
+    async def events(self, *, after: int, until: int) -> tuple[Event, ...]:
+        """Events of the blocks above one and up to another, in their order."""
+
+        def work(connection: sqlite3.Connection) -> tuple[Event, ...]:
+            rows = connection.execute(_SQL["read_events"], {"after": after, "until": until})
+            return tuple(_DECODERS[kind].decode(body) for kind, body in rows)
+
+        return await self._database.read(work)
+
+    async def headers(self) -> tuple[Header, ...]:
+        """The newest blocks, oldest first."""
+        return await self._database.read(
+            lambda connection: tuple(_header(row) for row in connection.execute(_SQL["read_blocks"]))
+        )
+
+
+def _read_meta(connection: sqlite3.Connection, key: str) -> str | None:
+    row = connection.execute(_SQL["read_meta"], {"key": key}).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _claim(connection: sqlite3.Connection, identity: Identity) -> None:
+    for name in Identity.__dataclass_fields__:
+        wanted, known = str(getattr(identity, name)), _read_meta(connection, name)
+        if known is None:
+            connection.execute(_SQL["write_meta"], {"key": name, "value": wanted})
+        elif known != wanted:
+            raise StoreMismatch(f"the store was made for {name} {known}, not {wanted}")
+
+
+def _read_progress(connection: sqlite3.Connection) -> Progress | None:
+    row = connection.execute(_SQL["read_progress"]).fetchone()
+    if row is None:
+        return None
+    first_block, scanned_to, complete, synced_once = row
+    return Progress(
+        first_block=first_block, scanned_to=scanned_to, complete=bool(complete), synced_once=bool(synced_once)
+    )
+
+
+def _write_progress(connection: sqlite3.Connection, progress: Progress) -> None:
+    row = {
+        "first_block": progress.first_block,
+        "scanned_to": progress.scanned_to,
+        "complete": progress.complete,
+        "synced_once": progress.synced_once,
+    }
+    connection.execute(_SQL["write_progress"], row)
+
+
+def _drop_above(connection: sqlite3.Connection, number: int) -> None:
+    connection.execute(_SQL["drop_events"], {"above": number})
+    connection.execute(_SQL["drop_blocks_above"], {"above": number})
+
+
+def _write_events(connection: sqlite3.Connection, events: Iterable[Event]) -> None:
+    connection.executemany(_SQL["write_event"], [_event_row(event) for event in events])
+
+
+def _event_row(event: Event) -> dict[str, object]:
+    position = event.evidence.position
+    return {
+        "block_number": position.block_number,
+        "log_index": position.log_index,
+        "kind": type(event).__name__,
+        "transaction_hash": event.evidence.transaction_hash,
+        "body": msgspec.json.encode(event, order="deterministic").decode(),
+    }
+
+
+def _block_row(header: Header) -> dict[str, object]:
+    return {
+        "number": header.number,
+        "hash": header.hash,
+        "parent_hash": header.parent_hash,
+        "time_s": int(header.time.timestamp()),
+    }
+
+
+def _header(row: sqlite3.Row) -> Header:
+    number, block_hash, parent_hash, time_s = row
+    return Header(number=number, hash=block_hash, parent_hash=parent_hash, time=datetime.fromtimestamp(time_s, UTC))
