@@ -11,7 +11,7 @@ It is about the provider, not about a message: a time-out or a crash may be one 
 the others.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -68,3 +68,10 @@ def after_attempt_at(breaker: Breaker, attempt: Attempt, *, settings: DeliverySe
         probe_at=attempt.ended_at + timedelta(seconds=pause),
         reason=attempt.detail[:200] or "no answer",
     )
+
+
+def postponed(breaker: Breaker, until: datetime) -> Breaker:
+    """The same, but a probe waits: what was taken for one could not leave for reasons of our own."""
+    if breaker.probe_at is None:
+        return breaker
+    return replace(breaker, probe_at=max(breaker.probe_at, until))

@@ -1,0 +1,254 @@
+"""The loop that takes what is due to its services.
+
+::
+
+    claim ──▶ prepare ──▶ start ──▶ send ──▶ settle ──▶ next in the lane
+    (disk)      │         (disk)             (disk)
+                └── withdrawn, held, parked: settle at once
+
+At most one delivery of a lane is in flight, and lanes do not wait for each other. Each store call of many deliveries
+shares its commit with those of the others. Who dies between start and settle leaves an attempt without an end, which
+`recover` finds.
+"""
+
+import asyncio
+import contextlib
+import itertools
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Protocol, TypeVar
+
+from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.consent.address import Address
+from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.outbox.after_attempt import Decision, after_attempt, before_attempt, interrupted
+from ocn_permission_agent.outbox.breaker import Breaker, after_attempt_at, postponed
+from ocn_permission_agent.outbox.courier import Ready
+from ocn_permission_agent.outbox.model import Attempt, Delivery, DeliveryState
+from ocn_permission_agent.outbox.rate import RateLimit
+from ocn_permission_agent.outbox.report import Log, Report
+from ocn_permission_agent.outbox.retry import HOLD_PAUSE_SECONDS
+from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.outbox.store import OutboxStore, Settled
+
+T = TypeVar("T")
+
+#: the loop looks at the store at least this often, whoever forgot to wake it
+_LONGEST_NAP_SECONDS = 30.0
+#: a probe that is due but cannot be made yet is looked at again after this
+_SHORTEST_NAP_SECONDS = 1.0
+#: between two tries to write what must be written
+_STORE_PAUSES_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class Carrier(Protocol):
+    """The courier, as the dispatcher needs it."""
+
+    async def prepare(self, delivery: Delivery) -> Ready | Decision:
+        """A message, or why there is none."""
+        ...
+
+    async def send(self, ready: Ready) -> Attempt:
+        """Post it."""
+        ...
+
+
+class Dispatcher:
+    """Delivers until it is stopped.
+
+    Args:
+        store: what is owed.
+        courier: takes one delivery to its service.
+        settings: schedule, limits, windows.
+        clock: time.
+        metrics: attempts, copies by outcome, breaker, delivery times.
+        log: one ``delivery.attempted`` line per attempt.
+        spread: a random number in [0, 1) for each call; jitters the pauses.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: OutboxStore,
+        courier: Carrier,
+        settings: DeliverySettings,
+        clock: Clock,
+        metrics: Metrics,
+        log: Log,
+        spread: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._courier = courier
+        self._settings = settings
+        self._clock = clock
+        self._report = Report(metrics=metrics, log=log)
+        self._spread = spread
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_flight: Counter[Address] = Counter()
+        self._rates: dict[Address, RateLimit] = {}
+
+    def wake(self) -> None:
+        """Something may be due: new copies, a new view of consent."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Deliver until `stop`; may be run again after a failure.
+
+        Raises:
+            StoreUnavailable: the store could not be read at the start.
+        """
+        for left_behind in await self._store.recover():
+            await self._settle(
+                left_behind.delivery, interrupted(left_behind.started_at, now=self._clock.now()), patient=True
+            )
+        async with asyncio.TaskGroup() as group:
+            while not self._stopping:
+                self._woken.clear()
+                for delivery in await self._claim():
+                    self._begin(group, delivery)
+                await self._nap(group)
+            await self._idle.wait()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Claim nothing more, let what is in flight end, and settle it; after the grace cut it off, as unknown.
+
+        Returns once everything is settled; `run` returns too.
+        """
+        self._stopping = True
+        self.wake()
+        async with asyncio.TaskGroup() as group:
+            alarm = group.create_task(self._cut_off(grace_seconds))
+            await self._idle.wait()
+            alarm.cancel()
+
+    async def _cut_off(self, grace_seconds: float) -> None:
+        await self._clock.sleep(grace_seconds)
+        for task in self._tasks:
+            task.cancel()
+
+    async def _claim(self) -> tuple[Delivery, ...]:
+        now = self._clock.monotonic()
+        most = self._settings.max_in_flight
+        room = {address: min(most - self._in_flight[address], rate.room(now)) for address, rate in self._rates.items()}
+        try:
+            claimed = await self._store.claim(now=self._clock.now(), room=room, default_room=self._room_of_unknown())
+        except StoreUnavailable as error:
+            self._report.store_unavailable(str(error))
+            return ()
+        for delivery in claimed:
+            address = delivery.provider_address
+            if address not in self._rates:
+                self._rates[address] = RateLimit(self._settings.max_rate_of(delivery.provider))
+            self._rates[address].take(now, 1)
+        return claimed
+
+    def _room_of_unknown(self) -> int:
+        """For a provider that was not met in this run: whatever limit it may have."""
+        settings = self._settings
+        rates = [own.max_rate for own in settings.services.values() if own.max_rate is not None]
+        return min(settings.max_in_flight, max(1, int(min([settings.max_rate, *rates]))))
+
+    def _begin(self, group: asyncio.TaskGroup, delivery: Delivery) -> None:
+        self._in_flight[delivery.provider_address] += 1
+        self._idle.clear()
+        task = group.create_task(self._deliver(delivery), name=f"delivery {delivery.id}")
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._ended(done, delivery.provider_address))
+
+    def _ended(self, task: asyncio.Task[None], provider: Address) -> None:
+        self._tasks.discard(task)
+        self._in_flight[provider] -= 1
+        if not self._tasks:
+            self._idle.set()
+        self.wake()
+
+    async def _nap(self, group: asyncio.TaskGroup) -> None:
+        """Until woken, or until something is due or may start by its rate."""
+        alarm = group.create_task(self._alarm(await self._nap_seconds()))
+        await self._woken.wait()
+        alarm.cancel()
+
+    async def _nap_seconds(self) -> float:
+        now = self._clock.now()
+        seconds = _LONGEST_NAP_SECONDS
+        try:
+            due = await self._store.next_due(now)
+        except StoreUnavailable as error:
+            self._report.store_unavailable(str(error))
+            return _SHORTEST_NAP_SECONDS
+        if due is not None:
+            wait = (due - now).total_seconds()
+            seconds = min(seconds, wait if wait > 0 else _SHORTEST_NAP_SECONDS)
+        monotonic = self._clock.monotonic()
+        waits = [rate.free_in_seconds(monotonic) for rate in self._rates.values()]
+        return min([seconds, *(wait for wait in waits if wait > 0)])
+
+    async def _alarm(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        self.wake()
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        ready = before_attempt(delivery, self._clock.now()) or await self._courier.prepare(delivery)
+        if isinstance(ready, Decision):
+            await self._settle_unsent(delivery, ready)
+            return
+        try:
+            delivery = await self._store.start(delivery, at=self._clock.now())
+        except StoreUnavailable as error:
+            # What cannot be noted must not leave. Consent may end while we wait for the store, so begin anew.
+            await self._settle_unsent(delivery, self._put_off(str(error)))
+            return
+        started_at = self._clock.now()
+        try:
+            attempt = await self._courier.send(ready)
+        except asyncio.CancelledError:
+            # Cancellation settles first: the message may have arrived. If even that fails, `recover` will find it.
+            with contextlib.suppress(StoreUnavailable):
+                await self._settle(delivery, interrupted(started_at, now=self._clock.now()), patient=False)
+            raise
+        await self._settle(delivery, attempt, patient=True)
+
+    def _put_off(self, reason: str) -> Decision:
+        now = self._clock.now()
+        return Decision(
+            state=DeliveryState.PENDING,
+            decided_at=now,
+            reason=reason,
+            due_at=now + timedelta(seconds=HOLD_PAUSE_SECONDS),
+        )
+
+    async def _settle(self, delivery: Delivery, attempt: Attempt, *, patient: bool) -> None:
+        spread = self._spread()
+        decision = after_attempt(delivery, attempt, settings=self._settings, spread=spread)
+
+        def step(breaker: Breaker) -> Breaker:
+            return after_attempt_at(breaker, attempt, settings=self._settings, spread=spread)
+
+        def write() -> Awaitable[Settled]:
+            return self._store.settle(delivery, decision, attempt=attempt, breaker_step=step)
+
+        settled = await (self._persist(write) if patient else write())
+        self._report.attempted(delivery, attempt, decision, settled)
+
+    async def _settle_unsent(self, delivery: Delivery, decision: Decision) -> None:
+        def step(breaker: Breaker) -> Breaker:
+            return breaker if decision.due_at is None else postponed(breaker, decision.due_at)
+
+        await self._persist(lambda: self._store.settle(delivery, decision, breaker_step=step))
+        self._report.settled_unsent(delivery, decision)
+
+    async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write what must not be forgotten, however long the store is away; the lane waits meanwhile."""
+        for pause_seconds in itertools.chain(_STORE_PAUSES_SECONDS, itertools.repeat(_STORE_PAUSES_SECONDS[-1])):
+            try:
+                return await write()
+            except StoreUnavailable as error:
+                self._report.store_unavailable(str(error))
+            await self._clock.sleep(pause_seconds)
+        raise AssertionError("pauses never end")

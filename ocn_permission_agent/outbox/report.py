@@ -1,0 +1,121 @@
+"""Telling people and machines what was done: one wide line per attempt, counters, and how each provider stands.
+
+Lines have flat fields, always the same, and never a body, token, key or signature.
+"""
+
+from typing import Protocol
+
+from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.outbox.after_attempt import Decision
+from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery
+from ocn_permission_agent.outbox.store import Settled
+
+#: values of `breaker_state`
+_CLOSED, _OPEN = 0, 2
+
+
+class Log(Protocol):
+    """A structured log."""
+
+    def info(self, event: str, /, **fields: object) -> object:
+        """One line."""
+        ...
+
+    def warning(self, event: str, /, **fields: object) -> object:
+        """One line that people should see."""
+        ...
+
+
+class Report:
+    """What the dispatcher tells.
+
+    Args:
+        metrics: attempts, copies by outcome, delivery times, breaker.
+        log: bound logger of the outbox.
+    """
+
+    def __init__(self, *, metrics: Metrics, log: Log) -> None:
+        self._metrics = metrics
+        self._log = log
+
+    def attempted(self, delivery: Delivery, attempt: Attempt, decision: Decision, settled: Settled) -> None:
+        """An attempt was made and settled."""
+        provider = str(delivery.provider)
+        self._metrics.delivery_attempts.labels(provider, attempt.verdict.value).inc()
+        if attempt.verdict is AttemptVerdict.ACCEPTED:
+            age = attempt.ended_at - delivery.envelope.recorded_at
+            self._metrics.delivery_seconds.observe(age.total_seconds())
+        self._log.info("delivery.attempted", **attempt_line(delivery, attempt, decision))
+        self._count_outcome(delivery, decision)
+        self._tell_breaker(provider, settled)
+
+    def settled_unsent(self, delivery: Delivery, decision: Decision) -> None:
+        """A delivery ended or went on waiting without an attempt; the same wait as before is no news."""
+        if decision.due_at is None or delivery.reason != decision.reason:
+            self._log.info("delivery.settled", **settled_line(delivery, decision))
+        self._count_outcome(delivery, decision)
+
+    def store_unavailable(self, reason: str) -> None:
+        """Something could not be read or written, and will be tried again."""
+        self._log.warning("store.unavailable", reason=reason)
+
+    def _count_outcome(self, delivery: Delivery, decision: Decision) -> None:
+        if decision.due_at is None:
+            module = delivery.envelope.request.module.value
+            self._metrics.copies.labels(str(delivery.provider), module, decision.state.value).inc()
+
+    def _tell_breaker(self, provider: str, settled: Settled) -> None:
+        self._metrics.breaker_state.labels(provider).set(_OPEN if settled.after.paused else _CLOSED)
+        if settled.after.paused and not settled.before.paused:
+            self._log.warning("provider.paused", provider=provider, reason=settled.after.reason)
+        if settled.before.paused and not settled.after.paused:
+            self._log.info("provider.resumed", provider=provider, failures=settled.before.failures)
+
+
+def attempt_line(delivery: Delivery, attempt: Attempt, decision: Decision) -> dict[str, object]:
+    """The fields of ``delivery.attempted``."""
+    request = delivery.envelope.request
+    return {
+        "delivery": delivery.id,
+        "provider": str(delivery.provider),
+        "customer": str(delivery.envelope.customer),
+        "module": request.module.value,
+        "interface_role": request.interface_role.value,
+        "method": request.method,
+        "owner": delivery.lane.owner,
+        "object_id": delivery.lane.object_id,
+        "correlation_id": request.correlation_id,
+        "agreement": str(delivery.agreement),
+        "attempt": delivery.attempts,
+        "verdict": attempt.verdict.value,
+        "http_status": attempt.http_status,
+        "ocpi_status": attempt.ocpi_status,
+        "duration_ms": round((attempt.ended_at - attempt.started_at).total_seconds() * 1000, 1),
+        "age_seconds": round((attempt.ended_at - delivery.envelope.recorded_at).total_seconds(), 3),
+        **_outcome(decision),
+    }
+
+
+def settled_line(delivery: Delivery, decision: Decision) -> dict[str, object]:
+    """The fields of ``delivery.settled``: a delivery that went on without an attempt."""
+    request = delivery.envelope.request
+    return {
+        "delivery": delivery.id,
+        "provider": str(delivery.provider),
+        "customer": str(delivery.envelope.customer),
+        "module": request.module.value,
+        "method": request.method,
+        "object_id": delivery.lane.object_id,
+        "correlation_id": request.correlation_id,
+        "agreement": str(delivery.agreement),
+        **_outcome(decision),
+    }
+
+
+def _outcome(decision: Decision) -> dict[str, object]:
+    return {
+        "state": decision.state.value,
+        "wait": None if decision.wait is None else decision.wait.value,
+        "reason": decision.reason,
+        "next_attempt_at": None if decision.due_at is None else decision.due_at.isoformat(),
+    }

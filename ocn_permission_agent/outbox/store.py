@@ -1,0 +1,132 @@
+"""The port to the store of the outbox: what the rest of the agent may ask of it.
+
+Each method is one transaction and durable when it returns. Any of them may raise `StoreUnavailable`; then nothing of
+it is stored.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from ocn_permission_agent.consent.address import Address, AgreementId
+from ocn_permission_agent.ocpi.party import Party
+from ocn_permission_agent.ocpi.route import InterfaceRole, Module
+from ocn_permission_agent.outbox.after_attempt import Decision
+from ocn_permission_agent.outbox.breaker import Breaker
+from ocn_permission_agent.outbox.model import Attempt, CopyPlan, Delivery, DeliveryState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted:
+    """An attempt that was started, and whose process died before its end was written."""
+
+    delivery: Delivery
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What consent is judged by: every delivery of one scope stands or falls together."""
+
+    customer_address: Address
+    provider_address: Address
+    agreement: AgreementId
+    module: Module
+    interface_role: InterfaceRole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """How the provider stood before and after an attempt."""
+
+    before: Breaker
+    after: Breaker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderBacklog:
+    """What one provider is owed. `oldest` is None when that is nothing."""
+
+    provider: Party
+    pending: int
+    oldest: datetime | None
+    breaker: Breaker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """All deliveries by state; `held` and `paused` are parts of pending."""
+
+    by_state: Mapping[DeliveryState, int] = field(default_factory=dict)
+    held: int = 0
+    paused: int = 0
+
+
+class OutboxStore(Protocol):
+    """Everything that is owed, in order."""
+
+    async def record(self, plan: CopyPlan) -> int:
+        """Store an envelope and what is due of it; returns how many deliveries were stored.
+
+        Repetitions are noted and not stored (consent.md "One copy per (content, provider)"); a CDR that contradicts an
+        earlier one is stored as parked.
+        """
+        ...
+
+    async def claim(self, *, now: datetime, room: Mapping[Address, int], default_room: int) -> tuple[Delivery, ...]:
+        """Take what is due, oldest first: at most one per lane, marked in flight until it is settled.
+
+        Args:
+            now: what is due by then.
+            room: how many each provider may still get; `default_room` for those not named.
+            default_room: see `room`.
+        """
+        ...
+
+    async def start(self, delivery: Delivery, *, at: datetime) -> Delivery:
+        """Note that an attempt begins, before anything leaves; returns the delivery with the attempt counted."""
+        ...
+
+    async def settle(
+        self,
+        delivery: Delivery,
+        decision: Decision,
+        *,
+        attempt: Attempt | None = None,
+        breaker_step: Callable[[Breaker], Breaker] = lambda breaker: breaker,
+    ) -> Settled:
+        """Write how a claimed delivery stands now, end its attempt if it had one, and free its lane for the next.
+
+        `breaker_step` gets the provider's breaker as it is now and returns how it is to be; when it closes, all that
+        the provider is owed is due at once.
+        """
+        ...
+
+    async def recover(self) -> tuple[Interrupted, ...]:
+        """After a start: free what a dead process had claimed; what it had begun to send is returned, still claimed."""
+        ...
+
+    async def next_due(self, now: datetime) -> datetime | None:
+        """When there will be something to claim that is not due yet; None if there is nothing."""
+        ...
+
+    async def scopes_owed(self) -> tuple[Scope, ...]:
+        """Every scope with something pending; few, however much is owed."""
+        ...
+
+    async def withdraw(self, scope: Scope, *, reason: str, now: datetime) -> int:
+        """Withdraw all that is pending in a scope and erase its payload, but what is in flight; returns how many."""
+        ...
+
+    async def purge(self, now: datetime) -> int:
+        """Erase payloads that were kept long enough; returns how many deliveries let go of theirs."""
+        ...
+
+    async def counts(self) -> Counts:
+        """All deliveries, counted."""
+        ...
+
+    async def backlog(self) -> tuple[ProviderBacklog, ...]:
+        """What each provider is owed, and how it stands."""
+        ...
