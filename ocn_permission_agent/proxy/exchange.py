@@ -112,7 +112,7 @@ class _Upload:
             pass
 
     async def run(self) -> None:
-        """Pass the body on as it arrives. What goes wrong is not raised: it ends the connection, and `reply` sees that."""
+        """Pass the body on as it arrives. What goes wrong is not raised: it ends the connection; `reply` sees that."""
         try:
             await self._pass_on()
             self.done = True

@@ -54,7 +54,7 @@ class _Connection(web.RequestHandler):
             max_field_size=settings.header_field_limit_bytes,
             # the exact limit is ours (proxy/headers.py), with a proper status; this one bounds what a head can hold
             max_headers=4 * settings.headers_limit,
-            lingering_time=5.0,
+            lingering_time=settings.linger_seconds,
             auto_decompress=False,
         )
         self._server = server

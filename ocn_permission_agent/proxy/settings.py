@@ -39,6 +39,8 @@ class ProxySettings:
     #: between two pieces of a body, in either direction
     body_idle_timeout_seconds: float = 60.0
     node_answer_timeout_seconds: float = 60.0
+    #: how long the rest of a refused body is read, so that the refusal can be read before the connection ends
+    linger_seconds: float = 2.0
     #: how long a connection to the node is kept for the next request; shorter than any node keeps it, because a
     #: request that meets a closing connection is not sent again
     node_idle_seconds: float = 10.0
