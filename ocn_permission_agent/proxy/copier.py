@@ -7,6 +7,7 @@ from typing import Protocol
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.index import Entitlement
 from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.reply import read_reply
@@ -15,7 +16,6 @@ from ocn_permission_agent.ocpi.route import InterfaceRole, Module, PathFault, Ro
 from ocn_permission_agent.outbox.model import CopyPlan
 from ocn_permission_agent.proxy.coding import plain
 from ocn_permission_agent.proxy.copying import NotCopied, never_copied, plan_copies
-from ocn_permission_agent.proxy.log import Log
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
 
 

@@ -16,6 +16,7 @@ from ocn_permission_agent.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.route import Route, find_route
 from ocn_permission_agent.proxy.answers import is_inert, own_answer
@@ -24,7 +25,6 @@ from ocn_permission_agent.proxy.client import Client, ClientGone
 from ocn_permission_agent.proxy.copier import Candidate, Copier
 from ocn_permission_agent.proxy.exchange import Outgoing, TakeReply, exchange
 from ocn_permission_agent.proxy.headers import Limits, RequestHead, read_head, request_head
-from ocn_permission_agent.proxy.log import Log
 from ocn_permission_agent.proxy.relay import Gathered, answer, arrived, gather
 from ocn_permission_agent.proxy.server import Written
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
@@ -36,9 +36,10 @@ _METHODS = frozenset({"GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS"
 class _Notes:
     """What is to be told of a request once it is answered."""
 
-    __slots__ = ("client", "copies", "head", "keep_alive", "node_seconds", "route", "started", "status")
+    __slots__ = ("client", "copies", "head", "keep_alive", "method", "node_seconds", "route", "started", "status")
 
-    def __init__(self, started: float) -> None:
+    def __init__(self, method: str, started: float) -> None:
+        self.method = method
         self.started = started
         self.head: RequestHead | None = None
         self.route: Route | None = None
@@ -105,7 +106,7 @@ class Handler:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         self.in_flight += 1
-        notes = _Notes(self._clock.monotonic())
+        notes = _Notes(request.method, self._clock.monotonic())
         try:
             return await self._answered(request, notes)
         finally:
@@ -144,7 +145,7 @@ class Handler:
             status_message=reason,
             now=self._clock.now(),
             close=not keep_alive,
-            bodiless=notes.head is not None and notes.head.method == "HEAD",
+            bodiless=notes.method == "HEAD",
         )
         return Written(data, keep_alive=keep_alive)
 
@@ -194,7 +195,7 @@ class Handler:
                 status_message="this was a copy; the result reaches nobody",
                 now=self._clock.now(),
                 close=not notes.keep_alive,
-                bodiless=notes.head is not None and notes.head.method == "HEAD",
+                bodiless=notes.method == "HEAD",
             )
         )
 
@@ -292,7 +293,7 @@ class Handler:
         route, head = notes.route, notes.head
         module = route.module.value if route is not None else "other"
         role = route.interface_role.value if route is not None else "none"
-        method = head.method if head is not None and head.method in _METHODS else "other"
+        method = notes.method if notes.method in _METHODS else "other"
         self._metrics.requests.labels(module, role, method, str(notes.status)).inc()
         total_seconds = self._clock.monotonic() - notes.started
         if notes.node_seconds is not None:

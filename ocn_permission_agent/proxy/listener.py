@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import ConfigError
+from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.proxy.copier import Copier, Recorder, View
 from ocn_permission_agent.proxy.handler import Handler
-from ocn_permission_agent.proxy.log import Log
 from ocn_permission_agent.proxy.server import HttpServer
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
 from ocn_permission_agent.proxy.upstream import Upstream

@@ -15,8 +15,8 @@ from aiohttp.http_exceptions import LineTooLong
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import ConfigError
+from ocn_permission_agent.log import Log
 from ocn_permission_agent.proxy.answers import own_answer
-from ocn_permission_agent.proxy.log import Log
 from ocn_permission_agent.proxy.settings import ProxySettings
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]

@@ -45,7 +45,7 @@ class Consent:
     def has_agreements(self, sender: Party) -> bool:
         return sender.folded == self.customer.folded and bool(self.entitlements)
 
-    def providers_for(self, sender: Party, module: Module, role: InterfaceRole) -> tuple[Entitlement, ...]:  # noqa: ARG002
+    def providers_for(self, sender: Party, module: Module, role: InterfaceRole) -> tuple[Entitlement, ...]:
         return self.entitlements if self.has_agreements(sender) and module in self.modules else ()
 
 
