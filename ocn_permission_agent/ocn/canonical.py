@@ -23,6 +23,8 @@ _UNUSUAL_NUMBER = re.compile(
     rb"[0-9]++(?:\.[0-9]++)?+[eE]|[0-9]++\.[0-9]{900})"
     rb"|-0(?![.0-9])"
 )
+#: orjson writes nothing that is nested deeper
+_SHORT_CUT_DEPTH = 254
 _LONG_NAME = re.compile(rb'"[^"]{%d}' % NAME_LENGTH_LIMIT)
 
 
@@ -64,12 +66,12 @@ def _ordinary(text: bytes, depth_limit: int) -> bytes | None:
     if (
         text[:1] not in (b"{", b"[")
         or b"\\" in text
-        or text.count(b"{") + text.count(b"[") > depth_limit
+        or (depth_limit < _SHORT_CUT_DEPTH and text.count(b"{") + text.count(b"[") > depth_limit)
         or _UNUSUAL_NUMBER.search(text)
         or (len(text) > NAME_LENGTH_LIMIT and _LONG_NAME.search(text))
     ):
         return None
     try:
         return orjson.dumps(orjson.loads(text))
-    except orjson.JSONDecodeError:
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return None

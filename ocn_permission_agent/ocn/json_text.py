@@ -8,14 +8,15 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import TypeAlias, Union
 
 from ocn_permission_agent.errors import CanonicalError
 from ocn_permission_agent.ocn.java_double import double_text
 from ocn_permission_agent.ocn.version import NodeVersion
 
-JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | float | bool | None"
-Container: TypeAlias = "dict[str, JsonValue] | list[JsonValue]"
+#: (a Union and no quoted text, so that ``JsonValue | X`` works while a module is loaded)
+JsonValue: TypeAlias = Union[dict[str, "JsonValue"], list["JsonValue"], str, int, float, bool, None]  # noqa: UP007
+Container: TypeAlias = dict[str, JsonValue] | list[JsonValue]
 
 #: what 2.x's parser allows; 1.x has no limits of its own, so these are ours there
 DEPTH_LIMIT = 1000
@@ -172,7 +173,7 @@ class _Reader:
                 unfinished.append(opened)
         return root
 
-    def _fill_object(self, members: dict[str, JsonValue]) -> "Container | None":
+    def _fill_object(self, members: dict[str, JsonValue]) -> Container | None:
         """Read members until the object ends (None) or a container opens inside it."""
         fresh = not members
         while True:
@@ -194,7 +195,7 @@ class _Reader:
             members[name] = self._scalar(kind, piece)
             fresh = False
 
-    def _fill_array(self, items: list[JsonValue]) -> "Container | None":
+    def _fill_array(self, items: list[JsonValue]) -> Container | None:
         """Read items until the array ends (None) or a container opens inside it."""
         fresh = not items
         while True:

@@ -12,6 +12,8 @@ from ocn_permission_agent.errors import ConfigError, SignatureError
 _HEX_KEY = re.compile(r"(?:0x)?([0-9a-fA-F]{64})")
 _SIGNATURE = re.compile(r"(?:0x)?([0-9a-fA-F]{128})(1b|1c|1B|1C)")
 _RECOVERY_ID = {"1b": 0, "1c": 1}
+_NOTARY_SIGNATURE = re.compile(r"0x([0-9a-fA-F]{128})([0-9a-fA-F]{2})")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
 class OperatorKey:
@@ -80,9 +82,31 @@ def recover(text: bytes, signature: str) -> str:
     found = _SIGNATURE.fullmatch(signature)
     if found is None:
         raise SignatureError("a signature is 130 hexadecimal digits, the last two 1b or 1c")
-    compact = bytes.fromhex(found[1]) + bytes([_RECOVERY_ID[found[2].lower()]])
+    return _recovered(text, bytes.fromhex(found[1]), _RECOVERY_ID[found[2].lower()])
+
+
+def recover_any(text: bytes, rsv: str) -> str:
+    """Tell who made the `rsv` of a notary, as the JavaScript notary does: ``0x`` must lead, any v is read as one bit.
+
+    Raises:
+        SignatureError: not of that form, or no key can have made it.
+    """
+    found = _NOTARY_SIGNATURE.fullmatch(rsv)
+    if found is None:
+        raise SignatureError("rsv is not 0x and 130 hexadecimal digits")
+    v = int(found[2], 16)
+    return _recovered(text, bytes.fromhex(found[1]), v - 27 if v in (27, 28) else v % 2)
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is ``0x`` and 40 hex digits of any case."""
+    return _ADDRESS.fullmatch(text) is not None
+
+
+def _recovered(text: bytes, r_and_s: bytes, recovery_id: int) -> str:
+    signature = r_and_s + bytes([recovery_id])
     try:
-        public_key = PublicKey.from_signature_and_message(compact, eip191_hash(text), hasher=None)
+        public_key = PublicKey.from_signature_and_message(signature, eip191_hash(text), hasher=None)
     except Exception as error:  # coincurve raises bare Exception and ValueError alike
         raise SignatureError("no key can have made this signature") from error
     return _address_of(public_key)

@@ -21,7 +21,7 @@ def test_hex_key_is_read_in_every_usual_spelling(text: str) -> None:
 
 
 def test_keystore_opens_with_its_password_only() -> None:
-    keystore = json.dumps(Account.encrypt(SECRET, "open sesame", iterations=2))
+    keystore = json.dumps(Account.encrypt(bytes.fromhex(SECRET), "open sesame", iterations=2))
     assert OperatorKey.load(keystore, password="open sesame").address == ADDRESS.lower()
     with pytest.raises(ConfigError, match="cannot be opened"):
         OperatorKey.load(keystore, password="open barley")
@@ -74,10 +74,10 @@ def test_recover_of_another_text_is_another_address() -> None:
         lambda good: good[:-1],
         lambda good: good + "00",
         lambda good: "zz" + good[2:],
-        lambda good: "00" * 64 + "1b",
-        lambda good: "ff" * 64 + "1c",
+        lambda _good: "00" * 64 + "1b",
+        lambda _good: "ff" * 64 + "1c",
         lambda good: good + "\n",
-        lambda good: "",
+        lambda _good: "",
     ],
 )
 def test_malformed_signature_is_refused(change: Callable[[str], str]) -> None:
