@@ -1,0 +1,108 @@
+"""A JSON-RPC endpoint before a real one, that breaks in the ways in which public endpoints do."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import orjson
+from aiohttp import web
+
+Item = dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class Faults:
+    """What goes wrong now; changed by a test at any time.
+
+    `widest` refuses logs of more blocks than this. `hide` is a set of transaction hashes whose logs are not told.
+    `by_hash` false refuses calls at a block's hash. `status` answers that instead of anything. `chain_id` is told
+    instead of the real one. `drop_last` leaves out the last item of every batch; `shift_ids` counts them wrong.
+    `methods_refused` answers an error to these. `asked` counts calls by method.
+    """
+
+    widest: int | None = None
+    hide: set[str] = field(default_factory=set)
+    by_hash: bool = True
+    status: int | None = None
+    retry_after: str | None = None
+    chain_id: int | None = None
+    drop_last: bool = False
+    shift_ids: bool = False
+    raw_answer: bytes | None = None
+    methods_refused: set[str] = field(default_factory=set)
+    asked: dict[str, int] = field(default_factory=dict)
+    requests: int = 0
+
+
+@dataclass(kw_only=True)
+class FaultyRpc:
+    url: str
+    faults: Faults
+
+
+@asynccontextmanager
+async def faulty_rpc(behind: str) -> AsyncIterator[FaultyRpc]:
+    """Serve on loopback until the block ends."""
+    faults = Faults()
+    async with aiohttp.ClientSession() as session:
+
+        async def answer(request: web.BaseRequest) -> web.Response:
+            faults.requests += 1
+            if faults.status is not None:
+                headers = {} if faults.retry_after is None else {"Retry-After": faults.retry_after}
+                return web.Response(status=faults.status, headers=headers)
+            if faults.raw_answer is not None:
+                return web.Response(body=faults.raw_answer)
+            calls = orjson.loads(await request.read())
+            refused = {call["id"]: refusal for call in calls if (refusal := _refusal(call, faults)) is not None}
+            passed = [call for call in calls if call["id"] not in refused]
+            found: list[Item] = list(refused.values())
+            if passed:
+                async with session.post(behind, data=orjson.dumps(passed)) as reply:
+                    found += [_changed(item, faults) for item in orjson.loads(await reply.read())]
+            return web.Response(body=orjson.dumps(_batch(found, faults)))
+
+        server = web.Server(answer)
+        runner = web.ServerRunner(server)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        try:
+            yield FaultyRpc(url=f"http://{host}:{port}/secret-key-in-path", faults=faults)
+        finally:
+            await runner.cleanup()
+
+
+def _refusal(call: Item, faults: Faults) -> Item | None:
+    method, params = call["method"], call["params"]
+    faults.asked[method] = faults.asked.get(method, 0) + 1
+    sentence = None
+    if method in faults.methods_refused:
+        sentence = "not here"
+    if method == "eth_chainId" and faults.chain_id is not None:
+        return {"jsonrpc": "2.0", "id": call["id"], "result": hex(faults.chain_id)}
+    if method == "eth_getLogs" and faults.widest is not None:
+        first, last = params[0]["fromBlock"], params[0]["toBlock"]
+        if last != "latest" and int(last, 16) - int(first, 16) >= faults.widest:
+            sentence = "block range too large"
+    if method == "eth_call" and not faults.by_hash and isinstance(params[1], dict):
+        sentence = "invalid argument 1: hex string without 0x prefix"
+    if sentence is None:
+        return None
+    return {"jsonrpc": "2.0", "id": call["id"], "error": {"code": -32005, "message": sentence}}
+
+
+def _changed(item: Item, faults: Faults) -> Item:
+    result = item.get("result")
+    if isinstance(result, list):
+        item["result"] = [log for log in result if log.get("transactionHash") not in faults.hide]
+    return item
+
+
+def _batch(items: list[Item], faults: Faults) -> list[Item]:
+    if faults.shift_ids:
+        items = [item | {"id": item["id"] + 1} for item in items]
+    return items[:-1] if faults.drop_last else items

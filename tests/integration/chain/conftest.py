@@ -1,0 +1,27 @@
+"""Every test here runs on our own contracts and on the real bytecode."""
+
+from pathlib import Path
+
+import pytest
+
+from ocn_permission_agent.sandbox.chain.actors import deploy
+from ocn_permission_agent.sandbox.chain.client import ChainClient
+from tests.chain_fixtures import WALLETS, Deployment, chain_client, sandbox_chain  # noqa: F401
+from tests.chain_harness import furnish
+from tests.real_contracts import real_contracts_or_skip
+
+
+@pytest.fixture(params=["own", "real"])
+async def chain(request: pytest.FixtureRequest, chain_client: ChainClient) -> Deployment:  # noqa: F811
+    """Both contracts, with two nodes, two customers and a billing service; nobody has agreed to anything."""
+    codes = real_contracts_or_skip() if request.param == "real" else None
+    contracts = await deploy(chain_client, WALLETS["deployer"], codes)
+    deployment = Deployment(url=chain_client.url, client=chain_client, contracts=contracts)
+    await furnish(deployment)
+    return deployment
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the store is."""
+    return tmp_path / "agent.db"
