@@ -56,6 +56,11 @@ class Metrics:
         self.store_commit_seconds = histogram("store_commit_seconds", "Time of one group commit.", _LATENCY_BUCKETS)
         self.gaps = counter("gaps", "Copies that were due and could not be recorded.", ("reason",))
 
+    def gaps_counted(self) -> int:
+        """All gaps of this run, whatever their reason."""
+        samples = (sample for family in self.gaps.collect() for sample in family.samples)
+        return int(sum(sample.value for sample in samples if sample.name.endswith("_total")))
+
     def exposition(self) -> bytes:
         """The text that `/metrics` answers with."""
         return generate_latest(self.registry)

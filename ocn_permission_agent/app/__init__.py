@@ -1,1 +1,18 @@
 """The composition root: builds every part from the configuration and gives each task a parent."""
+
+import structlog
+
+from ocn_permission_agent.app.agent import Agent
+from ocn_permission_agent.chain.scan import Report
+from ocn_permission_agent.clock import SystemClock
+from ocn_permission_agent.config import Config
+
+
+async def run(config: Config) -> None:
+    """Run the agent until it is told to stop; see `Agent.run` for what it raises."""
+    await Agent(config, clock=SystemClock(), log=structlog.get_logger()).run()
+
+
+async def sync(config: Config, report: Report) -> None:
+    """Read the chain up to its head and end; see `Agent.sync` for what it raises."""
+    await Agent(config, clock=SystemClock(), log=structlog.get_logger()).sync(report)

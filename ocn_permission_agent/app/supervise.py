@@ -6,10 +6,9 @@ The proxy's own listener is not one of them: only its failure ends the process.
 import random
 from collections.abc import Awaitable, Callable
 
-from structlog.typing import FilteringBoundLogger
-
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import AgentError
+from ocn_permission_agent.log import Log
 
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
@@ -23,7 +22,7 @@ def pause_before_restart(failures: int, *, spread: float) -> float:
     return pause * (0.8 + 0.4 * spread)
 
 
-async def supervise(name: str, loop: Callable[[], Awaitable[None]], *, clock: Clock, log: FilteringBoundLogger) -> None:
+async def supervise(name: str, loop: Callable[[], Awaitable[None]], *, clock: Clock, log: Log) -> None:
     """Run `loop` for ever: start it again, with a pause and an alarm, whenever it fails. Ends only by cancellation."""
     failures = 0
     while True:
@@ -36,7 +35,7 @@ async def supervise(name: str, loop: Callable[[], Awaitable[None]], *, clock: Cl
         except Exception as error:
             # Whatever it is: the primary path must outlive it, and people must see it.
             failures = 1 if clock.monotonic() - started > _HEALTHY_SECONDS else failures + 1
-            log.exception("loop.failed", loop=name, failures=failures, error=type(error).__name__)
+            log.error("loop.failed", loop=name, failures=failures, error=type(error).__name__, exc_info=True)
         else:
             failures += 1
             log.error("loop.failed", loop=name, failures=failures, error="ended", reason="it ended by itself")

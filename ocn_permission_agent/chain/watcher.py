@@ -15,7 +15,6 @@ from ocn_permission_agent.chain.backoff import pause_seconds
 from ocn_permission_agent.chain.checks import Findings, check_chain
 from ocn_permission_agent.chain.cursor import Link
 from ocn_permission_agent.chain.follower import Follower
-from ocn_permission_agent.chain.log import Log
 from ocn_permission_agent.chain.reader import StateReader
 from ocn_permission_agent.chain.rpc import RpcClient
 from ocn_permission_agent.chain.scan import Report, Scanner, SyncProgress
@@ -28,6 +27,7 @@ from ocn_permission_agent.consent.index import ConsentIndex
 from ocn_permission_agent.consent.settings import ConsentSettings
 from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.errors import ChainReorganised, ChainUnavailable, ContractMismatch, StoreUnavailable
+from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 
 

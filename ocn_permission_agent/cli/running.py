@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ocn_permission_agent import app, config, logs
+from ocn_permission_agent.chain.scan import SyncProgress
 from ocn_permission_agent.config import Config
 
 
@@ -25,8 +26,9 @@ def sync(config_file: Path | None) -> None:
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("blocks", total=None)
 
-        def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+        def progress(read: SyncProgress) -> None:
+            total = read.until - read.first_block + 1
+            bar.update(task, completed=read.scanned_to - read.first_block + 1, total=total)
 
         asyncio.run(app.sync(prepared, progress))
     print("The chain is read; the proxy can be put into the path.")

@@ -1,5 +1,6 @@
 """The one mutable cell between the watcher, who writes it, and proxy, courier and status, who read it."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from ocn_permission_agent.clock import Clock
@@ -25,6 +26,7 @@ class ConsentView:
         self._index = ConsentIndex.empty()
         #: monotonic time at which the head last advanced; None until the first complete poll of this run
         self._advanced_at: float | None = None
+        self._told: list[Callable[[], None]] = []
         metrics.consent_view_age_seconds.set_function(self.age_seconds)
 
     @property
@@ -37,6 +39,12 @@ class ConsentView:
         if self._advanced_at is None or index.block_hash != self._index.block_hash:
             self._advanced_at = self._clock.monotonic()
         self._index = index
+        for tell in self._told:
+            tell()
+
+    def on_publish(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called after every publication; it must be quick and must not fail."""
+        self._told.append(tell)
 
     def restore(self, index: ConsentIndex) -> None:
         """Take over what the store remembers: known, but not fresh until the first complete poll."""

@@ -62,7 +62,7 @@ class Transport(Protocol):
     """One HTTP POST, no redirects followed; a failure is a value."""
 
     async def post(
-        self, url: str, *, headers: Mapping[str, str], body: bytes, timeout_seconds: float
+        self, *, url: str, headers: Mapping[str, str], body: bytes, timeout_seconds: float
     ) -> Answer | NoAnswer:
         """The answer, or why there is none; within the time-out, connecting included."""
         ...
@@ -189,7 +189,7 @@ class Courier:
         transport = self._own_transport if ready.own else self._remote_transport
         started_at = self._clock.now()
         answer = await transport.post(
-            ready.url, headers=ready.headers, body=ready.body, timeout_seconds=self._timeout_seconds
+            url=ready.url, headers=ready.headers, body=ready.body, timeout_seconds=self._timeout_seconds
         )
         ended_at = self._clock.now()
         reading = read_no_answer(answer) if isinstance(answer, NoAnswer) else read_answer(answer, now=ended_at)

@@ -3,8 +3,7 @@
 Lines have flat fields, always the same, and never a body, token, key or signature.
 """
 
-from typing import Protocol
-
+from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery
@@ -12,18 +11,6 @@ from ocn_permission_agent.outbox.store import Settled
 
 #: values of `breaker_state`
 _CLOSED, _OPEN = 0, 2
-
-
-class Log(Protocol):
-    """A structured log."""
-
-    def info(self, event: str, /, **fields: object) -> object:
-        """One line."""
-        ...
-
-    def warning(self, event: str, /, **fields: object) -> object:
-        """One line that people should see."""
-        ...
 
 
 class Report:

@@ -3,10 +3,10 @@
 import asyncio
 
 from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.courier import View
 from ocn_permission_agent.outbox.model import DeliveryState
-from ocn_permission_agent.outbox.report import Log
 from ocn_permission_agent.outbox.store import OutboxStore, Scope
 
 #: between two rounds that nobody asked for

@@ -93,7 +93,7 @@ class AgentProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=dict(os.environ) | {"PYTHONUNBUFFERED": "1"},
+                env={name: value for name, value in os.environ.items() if not name.startswith("OCN_AGENT_")},
             )
         deadline = self._clock.monotonic() + READY_LIMIT_SECONDS
         while not await self._ready():

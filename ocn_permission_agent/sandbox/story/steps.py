@@ -143,6 +143,7 @@ async def the_agent_is_killed(world: World, telling: Telling) -> None:
     await world.billing.down()
     _accepted(telling, "DE*CPO puts session s3", await world.cpo.put_session(_session(world, "s3"), to=emsp))
     _accepted(telling, "DE*CPO posts its CDR c3", await world.cpo.post_cdr(a_cdr(world.cpo.party, "c3"), to=emsp))
+    await _until(world, lambda: "POST c3" in _seen(world.analytics))
     await world.agent.kill()
     telling.says(f"kill -9 of process {world.agent.process_id}; a request now finds nobody")
     await world.agent.start()

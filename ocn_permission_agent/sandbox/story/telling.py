@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -69,7 +70,7 @@ class ConsoleTelling:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """See `Telling.table`."""
-        table = Table(title=title, title_justify="left", title_style="italic", header_style="bold", pad_edge=False)
+        table = Table(title=title, title_justify="left", title_style="italic", header_style="bold", box=SIMPLE_HEAD)
         for index, column in enumerate(columns):
             table.add_column(column, justify="left" if index == 0 else "right")
         for row in rows:

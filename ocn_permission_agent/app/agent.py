@@ -1,0 +1,337 @@
+"""One running agent: what it is made of, and how it begins and ends.
+
+::
+
+    first contact ──▶ listen ──▶ work ──────────────▶ drain ──▶ stop
+    (refuses what     (proxy,    engine: store, watcher,   (SIGTERM)
+     can't be right)   admin)    dispatcher, upkeep
+
+The engine is everything that the primary path does not need. It is restarted whenever it fails; the listeners are not
+touched by that.
+"""
+
+import asyncio
+import random
+import signal
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ocn_permission_agent import __version__
+from ocn_permission_agent.admin.server import AdminServer
+from ocn_permission_agent.admin.status import ChainStatus, EndpointStatus, Status
+from ocn_permission_agent.app.late_outbox import LateOutbox
+from ocn_permission_agent.app.node_versions import NodeVersions
+from ocn_permission_agent.app.supervise import supervise
+from ocn_permission_agent.chain.rpc import RpcClient
+from ocn_permission_agent.chain.scan import Report
+from ocn_permission_agent.chain.store import ChainStore
+from ocn_permission_agent.chain.watcher import Watcher
+from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.config import Config
+from ocn_permission_agent.consent.address import address
+from ocn_permission_agent.consent.view import ConsentView
+from ocn_permission_agent.errors import ChainUnavailable, ContractMismatch, StoreUnavailable
+from ocn_permission_agent.log import Log
+from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.net.client import HttpTransport
+from ocn_permission_agent.ocn.version import NodeVersion
+from ocn_permission_agent.outbox.courier import Courier
+from ocn_permission_agent.outbox.dispatcher import Dispatcher
+from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.store import Counts
+from ocn_permission_agent.outbox.upkeep import Upkeep
+from ocn_permission_agent.proxy.listener import Proxy
+from ocn_permission_agent.store.database import Database
+
+#: for the endpoint to answer at the first contact; the proxy listens afterwards whatever came of it
+_FIRST_CONTACT_SECONDS = 5.0
+#: for requests in flight and for attempts in flight, one after the other, when the agent stops (proxy.md: 30 s in all)
+_GRACE_SECONDS = 9.0
+#: where a copied command's result goes: nowhere (proxy.md)
+_INERT_PATH = "/ocn-agent/inert/copy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Engine:
+    """What runs beside the listeners while the store is open."""
+
+    outbox: SqliteOutbox
+    watcher: Watcher
+    dispatcher: Dispatcher
+    upkeep: Upkeep
+
+
+class Agent:
+    """Made from a configuration, run once.
+
+    Args:
+        config: checked.
+        clock: everybody's.
+        log: bound logger of the process.
+    """
+
+    def __init__(self, config: Config, *, clock: Clock, log: Log) -> None:
+        self._config = config
+        self._clock = clock
+        self._log = log
+        self._metrics = Metrics()
+        self._view = ConsentView(
+            clock=clock, max_staleness_seconds=config.chain.max_staleness_seconds, metrics=self._metrics
+        )
+        self._outbox = LateOutbox()
+        self._engine: _Engine | None = None
+        self._proxy = Proxy(
+            settings=config.proxy,
+            node=config.node,
+            view=self._view,
+            recorder=self._outbox,
+            on_recorded=self._wake_dispatcher,
+            clock=clock,
+            metrics=self._metrics,
+            log=log,
+        )
+        self._admin = AdminServer(
+            settings=config.admin,
+            ready=lambda: self._proxy.listening,
+            status=self.status,
+            metrics=self._metrics,
+        )
+        self._stop_asked = asyncio.Event()
+        self._hurry_asked = asyncio.Event()
+        self._view.on_publish(self._wake_all)
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT; a second one cuts the farewell short.
+
+        Raises:
+            ConfigError: an address cannot be listened on.
+            ContractMismatch: not the contracts we were told of, and the store is empty.
+            StoreMismatch: the store was made for others, or by another version.
+        """
+        await self._first_contact()
+        await self._proxy.start()
+        try:
+            await self._admin.start()
+            self._tell_start()
+            self._listen_to_signals()
+            async with asyncio.TaskGroup() as group:
+                engine = group.create_task(
+                    supervise("engine", self._run_engine, clock=self._clock, log=self._log), name="engine"
+                )
+                await self._stop_asked.wait()
+                await self._say_farewell(group)
+                engine.cancel()
+        finally:
+            await self._proxy.stop(grace_seconds=0)
+            await self._admin.stop()
+        self._log.info("agent.stopped")
+
+    async def sync(self, report: Report) -> None:
+        """Read the chain up to its head, once, and end.
+
+        Raises:
+            ChainUnavailable, StoreUnavailable: again later; what was read is kept.
+            ContractMismatch, StoreMismatch: as `run`.
+        """
+        async with AsyncExitStack() as opened:
+            engine = await self._open_engine(opened)
+            await engine.watcher.first_sync(report)
+
+    async def status(self) -> Status:
+        """The facts of the status document.
+
+        Raises:
+            StoreUnavailable: the store cannot be read now.
+        """
+        counts = Counts() if self._engine is None else await self._engine.outbox.counts()
+        index, fresh, age = self._view.index, self._view.fresh, self._view.age_seconds()
+        head = index.block_number or None
+        return Status(
+            version=__version__,
+            chain=ChainStatus(
+                head=head,
+                head_time=None if head is None else index.block_time,
+                fresh=fresh,
+                age_seconds=age,
+                endpoints=(EndpointStatus(name=self._endpoint(), head=head, reachable=fresh),),
+            ),
+            services=sum(service.listed for service in index.services()),
+            agreements=sum(not agreement.verdict.closed for agreement in index.agreements()),
+            deliveries=counts,
+            gaps=self._metrics.gaps_counted(),
+        )
+
+    def stop(self) -> None:
+        """Begin the farewell; asked for a second time, hurry."""
+        if self._stop_asked.is_set():
+            self._hurry_asked.set()
+        self._stop_asked.set()
+
+    # --- begin ----------------------------------------------------------------------------------------------------
+
+    async def _first_contact(self) -> None:
+        """Refuse a store that is not ours and, while the store knows nothing, a chain that is not the configured one.
+
+        What is only unreachable is waited for later, behind a proxy that works.
+        """
+        try:
+            async with AsyncExitStack() as opened:
+                watcher = (await self._open_engine(opened)).watcher
+                await watcher.restore()
+                if self._view.index.block_number > 0:
+                    return
+                async with asyncio.timeout(_FIRST_CONTACT_SECONDS):
+                    findings = await watcher.check()
+        except StoreUnavailable as error:
+            self._log.error("store.unavailable", reason=str(error))
+        except ChainUnavailable as error:
+            self._log.error("chain.unavailable", endpoint=self._endpoint(), reason=str(error))
+        except TimeoutError:
+            self._log.error("chain.unavailable", endpoint=self._endpoint(), reason="no answer in time")
+        else:
+            if findings.fatal:
+                raise ContractMismatch("; ".join(findings.fatal))
+
+    def _tell_start(self) -> None:
+        host, port = self._proxy.address
+        config = self._config
+        self._log.info(
+            "agent.started",
+            version=__version__,
+            proxy=f"{host}:{port}",
+            public_url=config.public_url,
+            node=config.node.url,
+            operator=config.operator_key.address,
+            admin=":".join(map(str, self._admin.address)),
+        )
+        if config.node_version is not NodeVersion.V2 and not config.service_interface_disabled:
+            self._log.warning(
+                "node.doubted",
+                reason=(
+                    "an OCN Node 1.x forwards to services by itself and goes on after a revoke: set "
+                    "ocn.node.serviceInterfaceEnabled=false there, then node.service_interface_disabled = true here"
+                ),
+            )
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+
+    # --- work -----------------------------------------------------------------------------------------------------
+
+    async def _run_engine(self) -> None:
+        async with AsyncExitStack() as opened:
+            engine = await self._open_engine(opened)
+            await engine.watcher.restore()
+            self._outbox.attach(engine.outbox)
+            opened.callback(self._outbox.detach)
+            self._engine = engine
+            opened.callback(self._forget_engine)
+            async with asyncio.TaskGroup() as group:
+                for name, loop in (
+                    ("watcher", engine.watcher.run),
+                    ("dispatcher", engine.dispatcher.run),
+                    ("upkeep", engine.upkeep.run),
+                ):
+                    group.create_task(supervise(name, loop, clock=self._clock, log=self._log), name=name)
+
+    def _forget_engine(self) -> None:
+        self._engine = None
+
+    async def _open_engine(self, opened: AsyncExitStack) -> _Engine:
+        config, clock, metrics, view, log = self._config, self._clock, self._metrics, self._view, self._log
+        database = await Database.open(config.store_path, metrics=metrics, clock=clock)
+        opened.push_async_callback(database.close)
+        rpc = await opened.enter_async_context(RpcClient(url=config.chain.rpc_urls[0], clock=clock))
+        own = await opened.enter_async_context(HttpTransport.trusted())
+        remote = await opened.enter_async_context(HttpTransport.guarded(config.network))
+        outbox = SqliteOutbox(database, settings=config.delivery, metrics=metrics)
+        watcher = Watcher(
+            rpc=rpc,
+            store=ChainStore(database),
+            view=view,
+            clock=clock,
+            settings=config.chain,
+            consent=config.consent,
+            operator=address(config.operator_key.address),
+            public_url=config.public_url,
+            metrics=metrics,
+            log=log,
+        )
+        own_url = "/".join(part for part in (config.node.url, config.node.api_prefix) if part)
+        courier = Courier(
+            view=view,
+            versions=NodeVersions(
+                configured=config.node_version,
+                seen=lambda: self._proxy.node_version_seen,
+                own_url=own_url,
+                own_transport=own,
+                remote_transport=remote,
+                clock=clock,
+            ),
+            key=config.operator_key,
+            own_node_url=own_url,
+            own_transport=own,
+            remote_transport=remote,
+            clock=clock,
+            timeout_seconds=config.delivery.attempt_timeout_seconds,
+            inert_url=_origin(config.public_url) + _INERT_PATH,
+        )
+        dispatcher = Dispatcher(
+            store=outbox,
+            courier=courier,
+            settings=config.delivery,
+            clock=clock,
+            metrics=metrics,
+            log=log,
+            spread=random.random,
+        )
+        upkeep = Upkeep(store=outbox, view=view, clock=clock, metrics=metrics, log=log)
+        return _Engine(outbox=outbox, watcher=watcher, dispatcher=dispatcher, upkeep=upkeep)
+
+    def _wake_dispatcher(self) -> None:
+        if self._engine is not None:
+            self._engine.dispatcher.wake()
+
+    def _wake_all(self) -> None:
+        if self._engine is not None:
+            self._engine.dispatcher.wake()
+            self._engine.upkeep.wake()
+
+    def _endpoint(self) -> str:
+        """What may be shown of the RPC endpoint."""
+        return urlsplit(self._config.chain.rpc_urls[0]).netloc.rpartition("@")[2]
+
+    # --- end ------------------------------------------------------------------------------------------------------
+
+    async def _say_farewell(self, group: asyncio.TaskGroup) -> None:
+        """Not ready → serve on, closing connections → stop accepting → finish in flight → settle (proxy.md)."""
+        self._log.info("agent.draining", seconds=self._config.drain_seconds)
+        self._proxy.drain()
+        pause = group.create_task(self._unless_hurried(self._config.drain_seconds))
+        await pause
+        await self._proxy.stop(grace_seconds=0 if self._hurry_asked.is_set() else _GRACE_SECONDS)
+        if self._engine is not None:
+            await self._engine.dispatcher.stop(0 if self._hurry_asked.is_set() else _GRACE_SECONDS)
+
+    async def _unless_hurried(self, seconds: float) -> None:
+        async with asyncio.TaskGroup() as group:
+            pause = group.create_task(_sleep(self._clock, seconds))
+            hurry = group.create_task(self._hurry_asked.wait())
+            await asyncio.wait((pause, hurry), return_when=asyncio.FIRST_COMPLETED)
+            pause.cancel()
+            hurry.cancel()
+
+
+async def _sleep(clock: Clock, seconds: float) -> None:
+    await clock.sleep(seconds)
+
+
+def _origin(url: str) -> str:
+    """Scheme and authority."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
