@@ -71,16 +71,16 @@ class Lines:
 
     lines: list[str] = field(default_factory=list)
 
-    def debug(self, event: str, /, **fields: object) -> None:
+    def debug(self, event: str, **fields: object) -> None:
         self.lines.append(f"debug {event} {fields}")
 
-    def info(self, event: str, /, **fields: object) -> None:
+    def info(self, event: str, **fields: object) -> None:
         self.lines.append(f"info {event} {fields}")
 
-    def warning(self, event: str, /, **fields: object) -> None:
+    def warning(self, event: str, **fields: object) -> None:
         self.lines.append(f"warning {event} {fields}")
 
-    def error(self, event: str, /, **fields: object) -> None:
+    def error(self, event: str, **fields: object) -> None:
         self.lines.append(f"error {event} {fields}")
 
 

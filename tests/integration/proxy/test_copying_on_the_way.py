@@ -96,6 +96,32 @@ async def test_customer_gets_its_answer_when_nothing_can_be_recorded(failure: Ex
         assert any(line.startswith("warning copy.missed") and "c-1" in line for line in house.log.lines)
 
 
+async def test_request_goes_on_when_consent_itself_fails() -> None:
+    class Broken(Consent):
+        @property
+        def index(self) -> Consent:
+            raise RuntimeError("a fault of ours")
+
+    async with a_house(consent=Broken()) as house:
+        assert (await ask(house.address, a_put())).body == OK_BODY
+        assert house.count("gaps", reason="internal_error") == 1
+
+
+async def test_body_in_a_coding_that_nobody_reads_is_a_gap() -> None:
+    async with a_house() as house:
+        await ask(house.address, a_put(b"zstd?", extra=b"Content-Encoding: zstd\r\n"))
+        await ask(house.address, a_put(gzip.compress(b'{"id":1}'), extra=b"Content-Encoding: gzip\r\n"))
+        assert house.count("gaps", reason="unreadable_body") == 1
+        assert [plan.envelope.request.body for plan in house.outbox.plans] == [b'{"id":1}']
+
+
+async def test_provider_that_takes_part_gets_no_copy() -> None:
+    async with a_house() as house:
+        await ask(house.address, a_put(receiver=("DE", "PAY")))
+        assert house.outbox.plans == []
+        assert house.count("not_copied", reason="provider_takes_part") == 1
+
+
 REFUSALS_1 = [
     (400, 2001, "Missing request header 'X-Request-ID' for method parameter of type String"),
     (400, 2001, 'Given country_code "DEU" not 2 characters'),

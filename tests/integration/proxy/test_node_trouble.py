@@ -145,3 +145,38 @@ async def test_platform_that_leaves_in_the_middle_of_its_body_leaves_no_complete
             await asyncio.sleep(0.05)
         async with asyncio.timeout(5):
             assert not (await got).endswith(b"0\r\n\r\n")
+
+
+async def test_node_that_does_not_read_is_given_up() -> None:
+    over = asyncio.Event()
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await over.wait()
+
+    settings = replace(SETTINGS, node_answer_timeout_seconds=0.2)
+    node = RawNode(on_connection=deaf)
+    async with a_house(node, consent=Consent(entitlements=()), settings=settings) as house:
+        async with line_to(house.address) as line:
+            line.writer.write(a_put(b"x" * 8_000_000))
+            assert ocpi_status(await read_message(line.reader)) == (504, 4002)
+        over.set()
+
+
+async def test_platform_that_does_not_read_is_cut() -> None:
+    settings = replace(SETTINGS, body_idle_timeout_seconds=0.2)
+    node = RawNode(script=lambda _: reply(b"x" * 30_000_000))
+    streaming = a_house(node, consent=Consent(entitlements=()), settings=settings)
+    async with asyncio.timeout(5), streaming as house, line_to(house.address) as line:
+        line.writer.write(a_put())
+        await node.asked.wait()
+        # the node's connection ends because its answer can go nowhere
+        await node.idle.wait()
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await read_message(line.reader)
+
+
+async def test_head_that_would_break_apart_is_not_passed_on() -> None:
+    split = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-A: a\rSet-Cookie: b=c\r\n\r\n"
+    async with a_house(RawNode(script=lambda _: split)) as house:
+        assert ocpi_status(await ask(house.address, a_put())) == (502, 4003)

@@ -229,6 +229,42 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         assert house.node.connections == 1
 
 
+async def test_many_platforms_at_once_each_get_their_own_answer() -> None:
+    def said(number: int, turn: int) -> bytes:
+        return b'{"status_code":1000,"data":"%d-%d"}' % (number, turn)
+
+    async with a_house(RawNode(script=lambda seen: reply(seen.body))) as house:
+
+        async def talk(number: int) -> list[bytes]:
+            async with line_to(house.address) as line:
+                return [(await line.ask(a_put(said(number, turn)))).body for turn in range(10)]
+
+        async with asyncio.TaskGroup() as group:
+            talks = [group.create_task(talk(number)) for number in range(40)]
+        assert [each.result() for each in talks] == [[said(n, t) for t in range(10)] for n in range(40)]
+        assert house.node.connections <= 40
+        assert len(house.outbox.plans) == 400
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_old_platform_gets_a_plain_body_and_the_end_of_its_connection(chunked: bool) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
+    script = answer if chunked else reply(b"abc")
+    async with a_house(RawNode(script=lambda _: script)) as house:
+        got = await ask(house.address, b"GET /x HTTP/1.0\r\n\r\n")
+        assert (got.body, got.values(b"connection"), got.values(b"transfer-encoding")) == (b"abc", [b"close"], [])
+        assert house.node.seen[0].values(b"host") == [f"127.0.0.1:{house.node.port}".encode()]
+
+
+async def test_wish_for_another_protocol_is_not_passed_on() -> None:
+    async with a_house() as house, line_to(house.address) as line:
+        for _ in range(2):
+            extra = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+            answer = await line.ask(a_put(b"", method="GET", extra=extra, framing=b""))
+            assert answer.head.startswith(b"HTTP/1.1 200")
+        assert house.node.seen[0].values(b"upgrade") == []
+
+
 TOKEN_CHARS = st.sampled_from("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+.^`|~-")
 NAMES = st.text(TOKEN_CHARS, min_size=1, max_size=20).map(lambda text: b"x-" + text.encode())
 VALUES = st.binary(max_size=60).map(

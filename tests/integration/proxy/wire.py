@@ -71,6 +71,7 @@ class RawNode:
     port: int = 0
     busy: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     @property
@@ -89,6 +90,7 @@ class RawNode:
             while True:
                 seen = await read_message(reader)
                 self.seen.append(seen)
+                self.asked.set()
                 writer.write(self.script(seen))
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
