@@ -27,6 +27,8 @@ STRANGER = Party("FR", "XXX")
 
 PartyKind = TypeVar("PartyKind", bound=OcpiParty)
 _NAMES = ("deployer", "node A", "node B", "DE*CPO", "DE*CPX", "NL*MSP", "DE*BIL", "DE*ANA", "stranger")
+#: 2.x's path prefix in tests
+PREFIX = "ocn-v2"
 WALLETS = {name: Wallet.from_seed(name) for name in _NAMES}
 
 
@@ -55,7 +57,12 @@ class Network:
         return Actor(self.chain, self.contracts, WALLETS[name])
 
     async def node(
-        self, name: str = "node A", *, public_host: str = "127.0.0.1", receiver_timeout_seconds: float = 5.0
+        self,
+        name: str = "node A",
+        *,
+        public_host: str = "127.0.0.1",
+        receiver_timeout_seconds: float = 5.0,
+        signatures: bool = False,
     ) -> Node:
         """A running node, listed on the chain."""
         settings = NodeSettings(
@@ -64,8 +71,9 @@ class Network:
             rpc_url=self.chain.url,
             registry=self.contracts.registry,
             version=self.version,
-            api_prefix="" if self.version is NodeVersion.V1 else "ocn-v2",
+            api_prefix="" if self.version is NodeVersion.V1 else PREFIX,
             receiver_timeout_seconds=receiver_timeout_seconds,
+            signatures=signatures,
         )
         node = await self.opened.enter_async_context(Node(settings, clock=self.clock))
         node.publish_at(node.listen_url.replace("127.0.0.1", public_host))

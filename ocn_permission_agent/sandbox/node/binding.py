@@ -39,7 +39,7 @@ def bind_call(incoming: Incoming, route: Route, dialect: Dialect) -> Call:
     """
     for name in REQUIRED_HEADERS:
         if name.lower() not in incoming.headers:
-            raise dialect.refuse(2001, dialect.header_missing.format(name=name))
+            raise dialect.refuse(2001, dialect.texts.header_missing.format(name=name))
     body = _body(incoming, route, dialect)
     query = _query(incoming, route, dialect)
     sender = _party(incoming.headers, "from", dialect)
@@ -99,7 +99,7 @@ def _body(incoming: Incoming, route: Route, dialect: Dialect) -> bytes:
 
 def body_refusal(dialect: Dialect, problem: str) -> Refusal:
     """HTTP 400 in both versions (b.1 row 2)."""
-    return Refusal(400, 2001, dialect.body_invalid.format(problem=problem))
+    return Refusal(400, 2001, dialect.texts.body_invalid.format(problem=problem))
 
 
 def _peek(body: bytes, name: str) -> object:
@@ -120,7 +120,7 @@ def _query(incoming: Incoming, route: Route, dialect: Dialect) -> tuple[tuple[st
     for name in required:
         if name not in given:
             kind = "int" if name in _INTEGERS else "String"
-            raise dialect.refuse(2001, dialect.parameter_missing.format(kind=kind, name=name))
+            raise dialect.refuse(2001, dialect.texts.parameter_missing.format(kind=kind, name=name))
     return tuple((name, _typed(name, given[name], dialect)) for name in declared if given.get(name))
 
 
@@ -144,6 +144,6 @@ def _typed(name: str, value: str, dialect: Dialect) -> QueryValue:
     try:
         return int(value)
     except ValueError:
-        if dialect.parameter_invalid is None:
+        if dialect.texts.parameter_invalid is None:
             raise FrameworkRefusal(400) from None
-        raise dialect.refuse(2001, dialect.parameter_invalid.format(name=name)) from None
+        raise dialect.refuse(2001, dialect.texts.parameter_invalid.format(name=name)) from None

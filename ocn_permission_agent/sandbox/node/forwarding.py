@@ -9,12 +9,12 @@ import msgspec
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.ocn.canonical import canonical
 from ocn_permission_agent.ocn.keys import OperatorKey
-from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.sandbox.node.call import Call
 from ocn_permission_agent.sandbox.node.dialect import Dialect
 from ocn_permission_agent.sandbox.node.outgoing import Outgoing
 from ocn_permission_agent.sandbox.node.platforms import Platform
+from ocn_permission_agent.sandbox.node.refusal import Crash, Refusal
 from ocn_permission_agent.sandbox.node.relay import OcpiReplyText, read_reply_text
 
 #: identifiers of OCPI's version details, by the module names of `/ocn/message`
@@ -53,11 +53,21 @@ class Forwarding:
         return read_reply_text(raw, dialect=self._dialect, remote=False, now=self._clock.now())
 
     async def to_node(self, call: Call, *, domain: str) -> OcpiReplyText:
-        """Hand the call to another node as `/ocn/message`, signed by the operator of this one."""
+        """Hand the call to another node as `/ocn/message`, signed by the operator of this one.
+
+        Raises:
+            Refusal: 2.x: for whatever goes wrong.
+        """
         text = message_text(call, dialect=self._dialect)
         headers = {"X-Request-ID": str(uuid4()), "OCN-Signature": self._key.sign(text)}
-        raw = await self._outgoing.call("POST", f"{domain.rstrip('/')}/ocn/message", headers=headers, body=text)
-        return read_reply_text(raw, dialect=self._dialect, remote=True, now=self._clock.now())
+        url = f"{domain.rstrip('/')}/ocn/message"
+        try:
+            raw = await self._outgoing.call("POST", url, headers=headers, body=text)
+            return read_reply_text(raw, dialect=self._dialect, remote=True, now=self._clock.now())
+        except (Refusal, Crash) as error:
+            if not self._dialect.wraps_remote_failures:
+                raise
+            raise Refusal(200, 3000, f"Failed to post OCN message: {error}") from error
 
     def _endpoint_url(self, call: Call, platform: Platform) -> str:
         identifier = call.custom_module_id or IDENTIFIERS.get(call.module, call.module.lower())
@@ -67,7 +77,7 @@ class Forwarding:
         url = endpoint
         if call.url_path:
             url = f"{endpoint.rstrip('/')}/{quote(call.url_path.lstrip('/'))}"
-        loses_query = call.method == "DELETE" and self._dialect.version is NodeVersion.V1
+        loses_query = call.method == "DELETE" and self._dialect.delete_loses_query
         if call.query and not loses_query:
             url += ("&" if "?" in url else "?") + urlencode(call.query)
         return url
@@ -88,7 +98,7 @@ class Forwarding:
             }
         if call.ocn_signature is not None:
             headers["OCN-Signature"] = call.ocn_signature
-        if self._dialect.version is NodeVersion.V2:
+        if self._dialect.tells_verification:
             headers["OCN-Verification-Status"] = call.verification_status or "NOT_PRESENTED"
         if call.body:
             headers["Content-Type"] = "application/json"
@@ -106,7 +116,7 @@ def message_text(call: Call, *, dialect: Dialect) -> bytes:
         "sender": _party_member(call.sender),
         "receiver": _party_member(call.receiver),
     }
-    if dialect.version is NodeVersion.V2:
+    if dialect.tells_verification:
         headers["OCN-Verification-Status"] = call.verification_status or "NOT_PRESENTED"
     members: dict[str, object] = {
         "module": call.module,

@@ -13,6 +13,7 @@ from ocn_permission_agent.sandbox.node.outgoing import Outgoing
 from ocn_permission_agent.sandbox.node.platforms import PartyRole, Platform, Platforms, connected
 from ocn_permission_agent.sandbox.node.refusal import Crash, FrameworkRefusal, Refusal
 from ocn_permission_agent.sandbox.node.registry import Registration, RegistryReader
+from ocn_permission_agent.sandbox.node.rules import Rules
 
 Asked = TypeVar("Asked")
 
@@ -73,7 +74,10 @@ class Operates(Protocol):
 
 
 class Handshake:
-    """Takes platforms in and lets them out. Methods raise `Refusal`, `FrameworkRefusal` and `Crash`."""
+    """Takes platforms in and lets them out. Methods raise `Refusal`, `FrameworkRefusal` and `Crash`.
+
+    `signatures` is the node's setting, which becomes the rule of every platform that registers (b.2).
+    """
 
     def __init__(
         self,
@@ -83,6 +87,7 @@ class Handshake:
         registry: RegistryReader,
         outgoing: Outgoing,
         operates: Operates,
+        signatures: bool,
         clock: Clock,
     ) -> None:
         self._dialect = dialect
@@ -90,6 +95,7 @@ class Handshake:
         self._registry = registry
         self._outgoing = outgoing
         self._operates = operates
+        self._signatures = signatures
         self._clock = clock
 
     def invite(self, body: bytes) -> Platform:
@@ -108,14 +114,14 @@ class Handshake:
         """The platform behind a TOKEN_A or TOKEN_C, for the versions endpoints."""
         found = self._platforms.by_token_a(token) or self._platforms.by_token_c(token)
         if found is None:
-            raise self._dialect.refuse(2001, self._dialect.newcomer_unknown)
+            raise self._dialect.refuse(2001, self._dialect.texts.newcomer_unknown)
         return found
 
     async def connect(self, token_a: str, body: bytes) -> Platform:
         """POST credentials: learn the platform's endpoints and give it TOKEN_C."""
         platform = self._platforms.by_token_a(token_a)
         if platform is None:
-            raise self._dialect.refuse(2001, self._dialect.newcomer_unknown)
+            raise self._dialect.refuse(2001, self._dialect.texts.newcomer_unknown)
         credentials = self._read(body)
         for role in credentials.roles:
             await self._admit(role, platform)
@@ -133,7 +139,7 @@ class Handshake:
         try:
             return msgspec.json.decode(body, type=_Credentials)
         except msgspec.MsgspecError as error:
-            raise Refusal(400, 2001, self._dialect.body_invalid.format(problem=error)) from error
+            raise Refusal(400, 2001, self._dialect.texts.body_invalid.format(problem=error)) from error
 
     async def _admit(self, role: _CredentialsRole, platform: Platform) -> None:
         party = Party(role.country_code, role.party_id)
@@ -161,6 +167,7 @@ class Handshake:
             roles=roles,
             endpoints=endpoints,
             keep_token_a=self._dialect.keeps_token_a,
+            rules=platform.rules if platform.token_c else Rules(signatures=self._signatures),
             now=self._clock.now(),
         )
         return self._platforms.save(joined)

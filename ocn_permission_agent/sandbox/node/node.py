@@ -11,21 +11,24 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.ocn.keys import OperatorKey
 from ocn_permission_agent.ocn.version import NodeVersion
+from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.sandbox.chain.client import ChainClient
 from ocn_permission_agent.sandbox.node.dialect import DIALECTS
 from ocn_permission_agent.sandbox.node.engine import Engine
-from ocn_permission_agent.sandbox.node.errorbody import ErrorBodies
 from ocn_permission_agent.sandbox.node.forwarding import Forwarding
+from ocn_permission_agent.sandbox.node.handover import Handover
 from ocn_permission_agent.sandbox.node.handshake import Handshake
 from ocn_permission_agent.sandbox.node.outgoing import Outgoing
 from ocn_permission_agent.sandbox.node.platforms import Platforms
 from ocn_permission_agent.sandbox.node.proxied import ProxyNumbers
 from ocn_permission_agent.sandbox.node.registry import Registration, RegistryReader
+from ocn_permission_agent.sandbox.node.seal import Seal
 from ocn_permission_agent.sandbox.node.server import Identity, NodeServer
 from ocn_permission_agent.sandbox.serving import Answer, Incoming, LoopbackServer
 
@@ -36,6 +39,7 @@ class NodeSettings:
 
     `operator_key` is hex, with or without 0x. `url` is what the node believes to be its public URL (``ocn.node.url``),
     without the prefix; empty means its own listening address. `api_prefix` is 2.x's, without slashes around it.
+    `signatures` is ``ocn.node.signatures``. `own_party` is 2.x's own country and party, its HUB role unless given.
     `receiver_timeout_seconds` bounds every call the node makes (a 1.x node waits about 30, a 2.x node 15).
     """
 
@@ -48,6 +52,8 @@ class NodeSettings:
     api_prefix: str = ""
     api_key: str = field(default_factory=lambda: str(uuid4()), repr=False)
     port: int = 0
+    signatures: bool = False
+    own_party: Party | None = None
     receiver_timeout_seconds: float = 30.0
 
 
@@ -85,6 +91,12 @@ class Node:
         base = self._listener.url
         return f"{base}/{self.settings.api_prefix}" if self.settings.api_prefix else base
 
+    @property
+    def _own_party(self) -> Party | None:
+        if self.settings.version is NodeVersion.V1:
+            return None
+        return self.settings.own_party or DIALECTS[NodeVersion.V2].hub
+
     def publish_at(self, url: str) -> None:
         """Change `ocn.node.url`; do it before anybody registers."""
         self._url = url
@@ -101,7 +113,10 @@ class Node:
         async with AsyncExitStack() as opening:
             opening.push_async_callback(self._listener.close)
             outgoing = await opening.enter_async_context(
-                Outgoing(timeout_seconds=self.settings.receiver_timeout_seconds)
+                Outgoing(
+                    timeout_seconds=self.settings.receiver_timeout_seconds,
+                    timeouts_crash=DIALECTS[self.settings.version].timeouts_crash,
+                )
             )
             chain = await opening.enter_async_context(ChainClient(self.settings.rpc_url))
             self._server = self._assemble(outgoing, RegistryReader(chain, registry=self.settings.registry))
@@ -119,19 +134,23 @@ class Node:
 
     def _assemble(self, outgoing: Outgoing, registry: RegistryReader) -> NodeServer:
         dialect, platforms = DIALECTS[self.settings.version], Platforms()
-        errors = ErrorBodies(sign=None, clock=self._clock)
+        seal = Seal(dialect=dialect, key=self._key, signatures=self.settings.signatures)
 
         def public_url() -> str:
             return self.public_url
 
         forwarding = Forwarding(dialect=dialect, key=self._key, outgoing=outgoing, clock=self._clock)
+        handover = Handover(
+            dialect=dialect, proxied=ProxyNumbers(), forwarding=forwarding, seal=seal, public_url=public_url
+        )
         engine = Engine(
             dialect=dialect,
             platforms=platforms,
-            proxied=ProxyNumbers(),
             registry=registry,
-            forwarding=forwarding,
-            public_url=public_url,
+            handover=handover,
+            seal=seal,
+            own_party=self._own_party,
+            clock=self._clock,
         )
         handshake = Handshake(
             dialect=dialect,
@@ -139,6 +158,7 @@ class Node:
             registry=registry,
             outgoing=outgoing,
             operates=self._operates,
+            signatures=self.settings.signatures,
             clock=self._clock,
         )
         return NodeServer(
@@ -150,7 +170,7 @@ class Node:
             handshake=handshake,
             platforms=platforms,
             registry=registry,
-            errors=errors,
+            seal=seal,
             public_url=public_url,
             clock=self._clock,
         )
@@ -160,10 +180,14 @@ class Node:
         if registration.operator != self._key.address:
             return False
         if self.settings.version is NodeVersion.V2:
-            return True
+            return _end_of_host(registration.domain) == _end_of_host(self.public_url)
         return registration.domain == (self._url or self._listener.url)
 
     async def _answer(self, incoming: Incoming) -> Answer:
         if self._server is None:
             raise RuntimeError("a node answers inside `async with` only")
         return await self._server.answer(incoming)
+
+
+def _end_of_host(url: str) -> list[str]:
+    return (urlsplit(url).hostname or "").split(".")[-2:]

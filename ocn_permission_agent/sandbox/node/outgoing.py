@@ -17,7 +17,7 @@ from ocn_permission_agent.sandbox.node.refusal import Crash, Refusal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawReply:
-    """An HTTP reply; header names in lower case."""
+    """An HTTP reply; header names as they came."""
 
     http_status: int
     headers: Mapping[str, str]
@@ -29,9 +29,11 @@ class Outgoing:
 
     Args:
         timeout_seconds: for the whole of a call; a 1.x node waits about 30, a 2.x node 15.
+        timeouts_crash: whether the node did not foresee that there may be no answer in time.
     """
 
-    def __init__(self, *, timeout_seconds: float) -> None:
+    def __init__(self, *, timeout_seconds: float, timeouts_crash: bool = False) -> None:
+        self._timeouts_crash = timeouts_crash
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._session: aiohttp.ClientSession | None = None
 
@@ -70,10 +72,12 @@ class Outgoing:
             ) as reply:
                 return RawReply(
                     http_status=reply.status,
-                    headers={name.lower(): value for name, value in reply.headers.items()},
+                    headers=dict(reply.headers),
                     body=await reply.read(),
                 )
         except TimeoutError as error:
+            if self._timeouts_crash:
+                raise Crash("Request timeout has expired") from error
             raise Refusal(200, 4002, "Read timed out") from error
         except aiohttp.ClientConnectorDNSError as error:
             raise Crash("unknown host") from error

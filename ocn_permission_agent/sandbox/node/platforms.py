@@ -1,10 +1,11 @@
 """The platforms connected to a node: tokens, roles, endpoints (ocn-protocol.md a.5)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ocn_permission_agent.ocpi.party import Party
+from ocn_permission_agent.sandbox.node.rules import Rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class Platform:
     versions_url: str | None = None
     roles: tuple[PartyRole, ...] = ()
     endpoints: Mapping[tuple[str, str], str]
+    rules: Rules = field(default_factory=Rules)
     last_updated: datetime
 
     @property
@@ -99,6 +101,7 @@ def connected(
     roles: tuple[PartyRole, ...],
     endpoints: Mapping[tuple[str, str], str],
     keep_token_a: bool,
+    rules: Rules,
     now: datetime,
 ) -> Platform:
     """The platform after its credentials were taken."""
@@ -110,5 +113,6 @@ def connected(
         versions_url=versions_url,
         roles=roles,
         endpoints=endpoints,
+        rules=rules,
         last_updated=now,
     )

@@ -38,3 +38,14 @@ class RegistryReader:
         found = read_result(call, await self._client.call(self._registry, call.data))
         registration = Registration(address=address(found[0]), operator=address(found[4]), domain=found[5])
         return None if registration.operator == ZERO else registration
+
+    async def nodes(self) -> list[dict[str, str]]:
+        """All operators with the domains of their nodes, as 2.x lists them."""
+        listed = contract_call(Contract.REGISTRY, "getNodeOperators")
+        (operators,) = read_result(listed, await self._client.call(self._registry, listed.data))
+        nodes = []
+        for operator in operators:
+            call = contract_call(Contract.REGISTRY, "getNode", operator)
+            (domain,) = read_result(call, await self._client.call(self._registry, call.data))
+            nodes.append({"url": domain, "address": operator})
+        return nodes

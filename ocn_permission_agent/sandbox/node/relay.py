@@ -1,9 +1,8 @@
 """Replies of receivers, read and written again as a node does it (ocn-protocol.md b.1 rows 16-18, b.4). Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
 
 import msgspec
 
@@ -13,13 +12,14 @@ from ocn_permission_agent.sandbox.node.dialect import Dialect
 from ocn_permission_agent.sandbox.node.outgoing import RawReply
 from ocn_permission_agent.sandbox.node.refusal import Crash, Refusal
 
-_MEMBERS = ("status_code", "status_message", "data", "timestamp", "ocn_signature")
+#: in the order they are written; the last is 2.x's
+_MEMBERS = ("status_code", "status_message", "data", "timestamp", "ocn_signature", "ocn_verification_status")
 _ABSENT = msgspec.Raw(b"null")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OcpiReplyText:
-    """A receiver's reply: HTTP status, all its headers in lower case, and the members of its body as JSON text."""
+    """A receiver's reply: HTTP status, headers as they came, and the members of its body as JSON text."""
 
     http_status: int
     headers: Mapping[str, str]
@@ -30,9 +30,16 @@ class OcpiReplyText:
         """Whether the node treats its headers as worth relaying: HTTP 200 and OCPI 1000, exactly."""
         return self.http_status == 200 and bytes(self.members["status_code"]) == b"1000"
 
-    def with_headers(self, headers: Mapping[str, str]) -> Self:
-        """The same with other headers."""
-        return replace(self, headers=headers)
+    @property
+    def signed_headers(self) -> dict[str, str]:
+        """All headers, names in lower case, as signatures know them."""
+        return {name.lower(): value for name, value in self.headers.items()}
+
+    def header(self, name: str, dialect: Dialect) -> str | None:
+        """A header as the node gets hold of it: 2.x by exact spelling only, and in square brackets (b.4)."""
+        if dialect.mangles_headers:
+            return f"[{self.headers[name]}]" if name in self.headers else None
+        return next((value for given, value in self.headers.items() if given.lower() == name.lower()), None)
 
 
 def read_reply_text(raw: RawReply, *, dialect: Dialect, remote: bool, now: datetime) -> OcpiReplyText:
@@ -48,25 +55,28 @@ def read_reply_text(raw: RawReply, *, dialect: Dialect, remote: bool, now: datet
         text = canonical(raw.body, version=dialect.version)
     except CanonicalError as error:
         if remote:
-            raise Crash(str(error)) from error
+            raise Crash(f"Non-OCPI response received: {error}") from error
         message = f"Could not parse JSON response of forwarded OCPI request: {error}"
         raise Refusal(200, dialect.unreadable_code, message) from error
     if not text.startswith(b"{"):
         raise Crash("Cannot deserialize instance out of this token")
     given = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    unknown = [name for name in given if name not in _MEMBERS]
+    known = _MEMBERS if dialect.tells_verification else _MEMBERS[:-1]
+    unknown = [name for name in given if name not in known]
     if unknown and dialect.unknown_members_crash:
         raise Crash(f'Unrecognized field "{unknown[0]}"')
+    if remote and "status_code" not in given:
+        raise Crash("Non-OCPI response received")
     given.setdefault("status_code", msgspec.Raw(b"0"))
     if given.get("timestamp", _ABSENT) == _ABSENT:
         given["timestamp"] = msgspec.Raw(msgspec.json.encode(timestamp(now)))
-    members = {name: given[name] for name in _MEMBERS if given.get(name, _ABSENT) != _ABSENT}
+    members = {name: given[name] for name in known if given.get(name, _ABSENT) != _ABSENT}
     return OcpiReplyText(http_status=raw.http_status, headers=raw.headers, members=members)
 
 
-def write_reply_text(reply: OcpiReplyText) -> bytes:
-    """The body as the node writes it: fixed order, nulls gone."""
-    return msgspec.json.encode(reply.members)
+def write_reply_text(members: Mapping[str, msgspec.Raw]) -> bytes:
+    """A body as the node writes it; the members are in their order already."""
+    return msgspec.json.encode(members)
 
 
 def node_body(status_code: int, *, now: datetime, message: str | None = None, data: object = None) -> bytes:

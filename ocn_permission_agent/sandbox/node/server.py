@@ -1,6 +1,6 @@
 """Which of a node's handlers a request belongs to, and how what they raise is answered (ocn-protocol.md a.1-a.6)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -10,13 +10,15 @@ from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.route import PathFault, Route, find_route
 from ocn_permission_agent.sandbox.node.binding import REQUIRED_HEADERS
 from ocn_permission_agent.sandbox.node.dialect import Dialect
-from ocn_permission_agent.sandbox.node.engine import Engine, PublicUrl
-from ocn_permission_agent.sandbox.node.errorbody import ErrorBodies
+from ocn_permission_agent.sandbox.node.engine import Engine
+from ocn_permission_agent.sandbox.node.handover import PublicUrl
 from ocn_permission_agent.sandbox.node.handshake import Handshake
 from ocn_permission_agent.sandbox.node.platforms import Platform, Platforms
 from ocn_permission_agent.sandbox.node.refusal import Crash, FrameworkRefusal, Refusal
 from ocn_permission_agent.sandbox.node.registry import RegistryReader
 from ocn_permission_agent.sandbox.node.relay import node_body, timestamp
+from ocn_permission_agent.sandbox.node.rules import changed
+from ocn_permission_agent.sandbox.node.seal import Seal
 from ocn_permission_agent.sandbox.serving import Answer, Incoming
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -55,7 +57,7 @@ class NodeServer:
         handshake: Handshake,
         platforms: Platforms,
         registry: RegistryReader,
-        errors: ErrorBodies,
+        seal: Seal,
         public_url: PublicUrl,
         clock: Clock,
     ) -> None:
@@ -65,7 +67,7 @@ class NodeServer:
         self._handshake = handshake
         self._platforms = platforms
         self._registry = registry
-        self._errors = errors
+        self._seal = seal
         self._public_url = public_url
         self._clock = clock
 
@@ -74,18 +76,23 @@ class NodeServer:
         try:
             return await self._dispatch(incoming)
         except Refusal as refusal:
-            return Answer(http_status=refusal.http_status, body=self._errors.write(refusal))
+            return Answer(http_status=refusal.http_status, body=self._refusal_body(refusal))
         except FrameworkRefusal as refusal:
             return Answer(http_status=refusal.http_status, body=refusal.text.encode(), content_type="text/plain")
         except Crash as crash:
             return self._crashed(crash, incoming.raw_path)
+
+    def _refusal_body(self, refusal: Refusal) -> bytes:
+        """Status, message and time, never data (b.3)."""
+        body = node_body(refusal.status_code, now=self._clock.now(), message=refusal.message)
+        return self._seal.sign_error(body)
 
     def _crashed(self, crash: Crash, path: str) -> Answer:
         """The framework's own JSON; 2.x shows most of it as an OCPI 3000 on OCPI's usual paths (b.1 row 6)."""
         if self._dialect.version is NodeVersion.V2:
             inner = self._inner_path(path) or path
             if inner.startswith(("/ocpi/sender/", "/ocpi/receiver/")):
-                return Answer(body=self._errors.write(Refusal(200, 3000, str(crash))))
+                return Answer(body=self._refusal_body(Refusal(200, 3000, str(crash))))
             return Answer(http_status=500, body=msgspec.json.encode({"status": 500, "error": str(crash), "path": path}))
         members = {
             "timestamp": timestamp(self._clock.now()).replace("Z", "+0000"),
@@ -105,6 +112,10 @@ class NodeServer:
         path = self._inner_path(incoming.raw_path)
         if path is None:
             raise FrameworkRefusal(404)
+        version = self._dialect.ocpi_version
+        rules_path = path.removeprefix(f"/ocpi/receiver/{version}/ocnrules")
+        if rules_path != path:
+            return self._rules(incoming, tuple(rules_path.split("/")[1:]))
         if path.startswith(("/ocpi/sender/", "/ocpi/receiver/")):
             return await self._engine.from_platform(incoming, self._route(incoming))
         if path.startswith("/ocpi/"):
@@ -121,6 +132,8 @@ class NodeServer:
             case "GET", ["ocn", "registry", "node-info"]:
                 info = {"url": self._public_url(), "address": self._identity.operator}
                 return Answer(body=msgspec.json.encode(info))
+            case "GET", ["ocn", "registry", "nodes"] if self._dialect.version is NodeVersion.V2:
+                return Answer(body=msgspec.json.encode(await self._registry.nodes()))
             case "GET", ["ocn", "registry", "node", country_code, party_id]:
                 return await self._node_of(Party(country_code, party_id))
             case "POST", ["admin", "generate-registration-token"]:
@@ -155,9 +168,9 @@ class NodeServer:
             raise FrameworkRefusal(405)
         inner = self._inner_path(incoming.raw_path) or ""
         if incoming.method == "POST" and inner.startswith(f"/ocpi/receiver/{self._dialect.ocpi_version}/commands/"):
-            if self._dialect.parameter_invalid is None:
+            if self._dialect.texts.parameter_invalid is None:
                 raise FrameworkRefusal(400)
-            raise self._dialect.refuse(2001, self._dialect.parameter_invalid.format(name="command"))
+            raise self._dialect.refuse(2001, self._dialect.texts.parameter_invalid.format(name="command"))
         raise FrameworkRefusal(404)
 
     def _invite(self, incoming: Incoming) -> Answer:
@@ -169,7 +182,7 @@ class NodeServer:
     def _check_admin(self, incoming: Incoming) -> None:
         shown = incoming.headers.get("authorization", "")
         allowed = {f"Token {self._identity.api_key}"}
-        if self._dialect.tokens_in_base64:
+        if self._dialect.encodes_tokens:
             allowed.add(self._dialect.write_token(self._identity.api_key))
         if shown not in allowed:
             raise FrameworkRefusal(401, "Unauthorized")
@@ -211,14 +224,22 @@ class NodeServer:
                 endpoints.append({"identifier": identifier, "role": role, "url": url})
         return endpoints
 
+    def _rules(self, incoming: Incoming, path: tuple[str, ...]) -> Answer:
+        platform = self._engine.platform_of(incoming.headers.get("authorization", ""))
+        if incoming.method == "GET" and not path:
+            return self._success(platform.rules.shown())
+        rules = changed(platform.rules, incoming.method, path, incoming.body)
+        self._platforms.save(replace(platform, rules=rules))
+        return self._success(None)
+
     def _any_token(self, incoming: Incoming) -> str:
         if "authorization" not in incoming.headers:
-            raise self._dialect.refuse(2001, self._dialect.header_missing.format(name="Authorization"))
+            raise self._dialect.refuse(2001, self._dialect.texts.header_missing.format(name="Authorization"))
         return self._dialect.read_any_token(incoming.headers["authorization"])
 
     async def _credentials(self, incoming: Incoming) -> Answer:
         if "authorization" not in incoming.headers:
-            raise self._dialect.refuse(2001, self._dialect.header_missing.format(name="Authorization"))
+            raise self._dialect.refuse(2001, self._dialect.texts.header_missing.format(name="Authorization"))
         authorization = incoming.headers["authorization"]
         match incoming.method:
             case "POST":
@@ -254,7 +275,7 @@ class NodeServer:
     def _hub_client_info(self, incoming: Incoming) -> Answer:
         for name in REQUIRED_HEADERS:
             if name.lower() not in incoming.headers:
-                raise self._dialect.refuse(2001, self._dialect.header_missing.format(name=name))
+                raise self._dialect.refuse(2001, self._dialect.texts.header_missing.format(name=name))
         self._engine.platform_of(incoming.headers["authorization"])
         clients = [
             {

@@ -18,11 +18,14 @@ from uuid import uuid4
 import msgspec
 
 from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.ocn.keys import OperatorKey
+from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.route import InterfaceRole, Module
 from ocn_permission_agent.sandbox.parties.behaviour import Behaviour, misbehave
 from ocn_permission_agent.sandbox.parties.client import HttpClient, Invitation, Reply
 from ocn_permission_agent.sandbox.parties.inbox import MASK, Inbox, Received
+from ocn_permission_agent.sandbox.parties.signing import request_signature, signed_answer
 from ocn_permission_agent.sandbox.serving import Answer, Incoming, LoopbackServer
 
 VERSIONS = ("2.2", "2.2.1")
@@ -45,6 +48,11 @@ class Connection:
     token_c: str
 
     @property
+    def node_version(self) -> NodeVersion:
+        """Which line of node software it is, told by its OCPI version."""
+        return NodeVersion.V1 if self.version == "2.2" else NodeVersion.V2
+
+    @property
     def authorization(self) -> str:
         """The header for OCPI requests: 2.x wants the token in Base64 (ocn-protocol.md a.4)."""
         token = self.token_c if self.version == "2.2" else b64encode(self.token_c.encode()).decode()
@@ -60,6 +68,8 @@ class OcpiParty:
         interfaces: what it offers to be called.
         clock: times of what it receives and sends.
         port: 0 takes any free one.
+
+    With `sign_with(key)` it signs every request and every answer.
     """
 
     def __init__(
@@ -73,6 +83,7 @@ class OcpiParty:
         self.behaviour = Behaviour.PROPER
         self._changed = asyncio.Event()
         self._connection: Connection | None = None
+        self._signing_key: OperatorKey | None = None
         self._token_b = str(uuid4())
         self._listener = LoopbackServer(self._answer, port=port)
         self._client = HttpClient()
@@ -126,6 +137,10 @@ class OcpiParty:
         self.behaviour = behaviour
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def sign_with(self, key: OperatorKey | None) -> None:
+        """Sign messages from now on, or stop it with None."""
+        self._signing_key = key
 
     async def register(self, invitation: Invitation) -> Connection:
         """Go through the handshake: versions, their details, credentials.
@@ -204,6 +219,10 @@ class OcpiParty:
             "OCPI-to-country-code": to.country_code,
             "OCPI-to-party-id": to.party_id,
         }
+        if self._signing_key is not None:
+            all_headers["OCN-Signature"] = request_signature(
+                all_headers, query=query, body=_bytes(body), key=self._signing_key, version=self.connection.node_version
+            )
         all_headers |= headers or {}
         return await self._client.call(
             method,
@@ -264,6 +283,8 @@ class OcpiParty:
         if bad is not None:
             return bad
         answer = await self.respond(received)
+        if self._signing_key is not None:
+            answer = signed_answer(answer, key=self._signing_key, version=self.connection.node_version)
         if self.behaviour is Behaviour.CREATES:
             return Answer(http_status=201, body=answer.body, headers=answer.headers)
         return answer
