@@ -1,0 +1,1 @@
+"""The demo network: chain, contracts, OCN nodes, parties."""
