@@ -39,7 +39,6 @@ from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.dispatcher import Dispatcher
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
-from ocn_permission_agent.outbox.store import Counts
 from ocn_permission_agent.outbox.upkeep import Upkeep
 from ocn_permission_agent.proxy.listener import Proxy
 from ocn_permission_agent.store.database import Database
@@ -146,7 +145,9 @@ class Agent:
         Raises:
             StoreUnavailable: the store cannot be read now.
         """
-        counts = Counts() if self._engine is None else await self._engine.outbox.counts()
+        if self._engine is None:
+            raise StoreUnavailable("the store is not open")
+        counts = await self._engine.outbox.counts()
         index, fresh, age = self._view.index, self._view.fresh, self._view.age_seconds()
         head = index.block_number or None
         return Status(

@@ -1,5 +1,6 @@
 """The story itself, step by step, on a running world. Everything that is claimed is looked up where it happened."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -147,12 +148,8 @@ async def the_agent_is_killed(world: World, telling: Telling) -> None:
     await world.agent.kill()
     telling.says(f"kill -9 of process {world.agent.process_id}; a request now finds nobody")
     await world.agent.start()
-    status = await world.agent.status()
-    telling.claims(
-        "it is back, and still owes billing two copies",
-        held=status["deliveries"]["pending"] == 2,
-        seen=status["deliveries"],
-    )
+    await _until_status(world, lambda deliveries: deliveries["pending"] == 2)
+    telling.says("it is back, and still owes billing two copies")
     await world.billing.up()
     await _until(world, lambda: len(_seen(world.billing)) >= before + 2)
     await _quiet(world)
@@ -245,23 +242,32 @@ async def _until(world: World, enough: Callable[[], object]) -> None:
 
 
 async def _until_status(world: World, enough: Callable[[dict[str, int]], bool]) -> None:
+    """Wait until the agent's deliveries stand as they should.
+
+    Raises:
+        ClaimFailed: they never did.
+    """
     deadline = world.clock.monotonic() + PATIENCE_SECONDS
-    while not enough((await world.agent.status())["deliveries"]):
-        if world.clock.monotonic() > deadline:
-            raise ClaimFailed(f"the agent's status is not what it should be: {await world.agent.status()}")
+    deliveries: dict[str, int] = {}
+    while world.clock.monotonic() < deadline:
+        # Right after a start the store is not open yet.
+        with contextlib.suppress(aiohttp.ClientResponseError):
+            deliveries = (await world.agent.status())["deliveries"]
+            if enough(deliveries):
+                return
         await world.clock.sleep(_POLL_SECONDS)
+    raise ClaimFailed(f"the agent's deliveries are not what they should be: {deliveries}")
 
 
 async def _processed(world: World, block_number: int) -> None:
     """Wait until the agent has read the chain up to a block."""
     deadline = world.clock.monotonic() + PATIENCE_SECONDS
     while True:
-        try:
+        chain: dict[str, Any] = {}
+        with contextlib.suppress(aiohttp.ClientResponseError):
             chain = (await world.agent.status())["chain"]
-        except aiohttp.ClientError as error:
-            raise ClaimFailed(f"the agent does not answer: {world.agent.last_words()}") from error
-        if chain["fresh"] and (chain["head"] or 0) >= block_number:
-            return
+            if chain["fresh"] and (chain["head"] or 0) >= block_number:
+                return
         if world.clock.monotonic() > deadline:
             raise ClaimFailed(f"the agent has not read block {block_number}: {chain}")
         await world.clock.sleep(_POLL_SECONDS)
