@@ -36,14 +36,10 @@ class Lines:
 
     lines: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
-    def info(self, event: str, /, **fields: object) -> None:
+    def debug(self, event: str, **fields: Any) -> None:
         self.lines.append((event, fields))
 
-    def warning(self, event: str, /, **fields: object) -> None:
-        self.lines.append((event, fields))
-
-    def error(self, event: str, /, **fields: object) -> None:
-        self.lines.append((event, fields))
+    info = warning = error = debug
 
     def named(self, event: str) -> list[dict[str, object]]:
         return [fields for name, fields in self.lines if name == event]

@@ -53,7 +53,7 @@ def apply(facts: Facts, event: Event) -> Facts:
             if facts.key(event.party) == event.address:
                 return facts
             return replace(facts, keys=facts.keys.set(event.party, event.address))
-        case OperatorChanged() | OperatorUnreadable():
+        case _:
             return _apply_to_operator(facts, event)
 
 
@@ -140,7 +140,7 @@ def _service_after(
                 deleted=event.evidence,
                 doubt=Doubt(why=event.why, evidence=event.evidence),
             )
-        case ServiceObserved():
+        case _:
             return _observed(before, event)
 
 
