@@ -67,8 +67,8 @@ def value_at(values: JsonValue, path: str) -> JsonValue | Missing:
     """
     here: JsonValue = values
     for step in steps_of(path):
-        if isinstance(here, dict) and str(step) in here:
-            here = here[str(step)]
+        if isinstance(here, dict) and isinstance(step, str) and step in here:
+            here = here[step]
         elif isinstance(here, list) and _INDEX.fullmatch(str(step)) and int(step) < len(here):
             here = here[int(step)]
         else:

@@ -22,7 +22,8 @@ def test_leaves_come_depth_first_without_what_is_empty() -> None:
     [
         ("$['body']['a'][1]['b']", "x"),
         ("$['body']['a']['0']", 1),
-        ("$['body'][0]", "zero"),
+        ("$['body']['0']", "zero"),
+        ("$['body'][0]", MISSING),
         ("$['body']['']", "nameless"),
         ("$['body']['n']", None),
         ("$['body']['a'][7]", MISSING),
