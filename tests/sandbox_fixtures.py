@@ -63,6 +63,7 @@ class Network:
         public_host: str = "127.0.0.1",
         receiver_timeout_seconds: float = 5.0,
         signatures: bool = False,
+        typed_bodies: bool = False,
     ) -> Node:
         """A running node, listed on the chain."""
         settings = NodeSettings(
@@ -74,6 +75,7 @@ class Network:
             api_prefix="" if self.version is NodeVersion.V1 else PREFIX,
             receiver_timeout_seconds=receiver_timeout_seconds,
             signatures=signatures,
+            typed_bodies=typed_bodies,
         )
         node = await self.opened.enter_async_context(Node(settings, clock=self.clock))
         node.publish_at(node.listen_url.replace("127.0.0.1", public_host))

@@ -12,6 +12,8 @@ from ocn_permission_agent.ocpi.route import InterfaceRole, Module, Route, RouteK
 from ocn_permission_agent.sandbox.node.call import Call, QueryValue
 from ocn_permission_agent.sandbox.node.dialect import Dialect
 from ocn_permission_agent.sandbox.node.refusal import FrameworkRefusal, Refusal
+from ocn_permission_agent.sandbox.node.shapes import shape_of
+from ocn_permission_agent.sandbox.node.typed import rebound
 from ocn_permission_agent.sandbox.serving import Incoming
 
 #: in the order in which a missing one is reported
@@ -30,8 +32,8 @@ _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _INTEGERS = frozenset({"offset", "limit", "duration"})
 
 
-def bind_call(incoming: Incoming, route: Route, dialect: Dialect) -> Call:
-    """Read a request to an OCPI module.
+def bind_call(incoming: Incoming, route: Route, dialect: Dialect, *, typed: bool) -> Call:
+    """Read a request to an OCPI module; `typed` bodies are bound to the node's classes.
 
     Raises:
         Refusal: a header, the body or a parameter is missing or wrong.
@@ -40,7 +42,7 @@ def bind_call(incoming: Incoming, route: Route, dialect: Dialect) -> Call:
     for name in REQUIRED_HEADERS:
         if name.lower() not in incoming.headers:
             raise dialect.refuse(2001, dialect.texts.header_missing.format(name=name))
-    body = _body(incoming, route, dialect)
+    body = _body(incoming, route, dialect, typed=typed)
     query = _query(incoming, route, dialect)
     sender = _party(incoming.headers, "from", dialect)
     receiver = _party(incoming.headers, "to", dialect)
@@ -73,7 +75,7 @@ def _party(headers: Mapping[str, str], side: str, dialect: Dialect) -> Party:
     return checked_party(headers[f"ocpi-{side}-country-code"], headers[f"ocpi-{side}-party-id"], dialect)
 
 
-def _body(incoming: Incoming, route: Route, dialect: Dialect) -> bytes:
+def _body(incoming: Incoming, route: Route, dialect: Dialect, *, typed: bool) -> bytes:
     """The body in canonical text; empty for methods without one."""
     if incoming.method not in _BODY_METHODS:
         return b""
@@ -81,8 +83,11 @@ def _body(incoming: Incoming, route: Route, dialect: Dialect) -> bytes:
         if route.kind is RouteKind.AUTHORIZE:
             return b""
         raise body_refusal(dialect, "Required request body is missing")
+    shape = shape_of(incoming.method, route, dialect.version) if typed else None
     try:
         body = canonical(incoming.body, version=dialect.version)
+        if shape is not None:
+            body = rebound(body, shape, dialect.version)
     except CanonicalError as error:
         raise body_refusal(dialect, str(error)) from error
     if not body.startswith(b"{"):

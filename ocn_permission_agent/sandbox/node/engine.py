@@ -42,6 +42,7 @@ class Engine:
         handover: Handover,
         seal: Seal,
         own_party: Party | None,
+        typed_bodies: bool,
         clock: Clock,
     ) -> None:
         self._dialect = dialect
@@ -50,11 +51,12 @@ class Engine:
         self._handover = handover
         self._seal = seal
         self._own_party = own_party
+        self._typed_bodies = typed_bodies
         self._clock = clock
 
     async def from_platform(self, incoming: Incoming, route: Route) -> Answer:
         """Handle what one of the node's platforms asks."""
-        call = bind_call(incoming, route, self._dialect)
+        call = bind_call(incoming, route, self._dialect, typed=self._typed_bodies)
         if self._is_for_the_node(call):
             return Answer(body=node_body(1000, now=self._clock.now()))
         sender = self.platform_of(incoming.headers["authorization"])

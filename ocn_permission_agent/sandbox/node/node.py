@@ -40,6 +40,8 @@ class NodeSettings:
     `operator_key` is hex, with or without 0x. `url` is what the node believes to be its public URL (``ocn.node.url``),
     without the prefix; empty means its own listening address. `api_prefix` is 2.x's, without slashes around it.
     `signatures` is ``ocn.node.signatures``. `own_party` is 2.x's own country and party, its HUB role unless given.
+    `typed_bodies` binds bodies to the node's classes as the real one does (b.5): unknown members vanish, incomplete
+    objects are refused; off, any JSON object passes, which is handier by hand.
     `receiver_timeout_seconds` bounds every call the node makes (a 1.x node waits about 30, a 2.x node 15).
     """
 
@@ -54,6 +56,7 @@ class NodeSettings:
     port: int = 0
     signatures: bool = False
     own_party: Party | None = None
+    typed_bodies: bool = False
     receiver_timeout_seconds: float = 30.0
 
 
@@ -150,6 +153,7 @@ class Node:
             handover=handover,
             seal=seal,
             own_party=self._own_party,
+            typed_bodies=self.settings.typed_bodies,
             clock=self._clock,
         )
         handshake = Handshake(

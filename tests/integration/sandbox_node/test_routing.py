@@ -152,3 +152,20 @@ async def test_urls_are_built_from_the_public_url_that_the_node_was_told(network
 
     assert cpo.connection.node_url == f"http://localhost:{node.listen_url.rpartition(':')[2]}"
     assert reply.headers["location"] == f"{cpo.connection.node_url}/ocpi/receiver/2.2/cdrs/1"
+
+
+async def test_typed_node_binds_what_its_platforms_send_but_not_patches(network: Network) -> None:
+    node = await network.node(typed_bodies=True)
+    cpo, emsp = await network.cpo(node), await network.emsp(node)
+
+    put = await cpo.put_session(a_session(CPO, "s1", kwh=15, mood="fine"), to=MSP)
+    patched = await cpo.patch_session("s1", {"kwh": 15, "mood": "fine"}, to=MSP)
+    incomplete = await cpo.put_session({"id": "s1"}, to=MSP)
+
+    assert put.accepted
+    assert patched.accepted
+    assert (incomplete.http_status, incomplete.status_code) == (400, 2001)
+    first, second = emsp.inbox.all()
+    assert b'"kwh":15.0,' in first.body
+    assert b"mood" not in first.body
+    assert second.body == b'{"kwh":15,"mood":"fine"}'
