@@ -1,9 +1,11 @@
 """Arranging for tests of the outbox: plans, a view that says what the test says, and a service that keeps things."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.address import Address, AgreementId, address
@@ -179,15 +181,17 @@ class SameVersion:
 
 
 class Lines:
-    """A log that keeps its lines."""
+    """A log that keeps its lines; `news` gets each as it is written."""
 
     def __init__(self) -> None:
+        self.news: asyncio.Queue[str] = asyncio.Queue()
         self.lines: list[tuple[str, dict[str, object]]] = []
 
-    def info(self, event: str, /, **fields: object) -> None:
+    def info(self, event: str, **fields: Any) -> None:
         self.lines.append((event, fields))
+        self.news.put_nowait(event)
 
-    warning = info
+    debug = warning = error = info
 
     def of(self, event: str) -> list[dict[str, object]]:
         return [fields for name, fields in self.lines if name == event]
