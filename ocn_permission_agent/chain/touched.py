@@ -9,8 +9,6 @@ from ocn_permission_agent.consent.events import (
     AgreementToggled,
     Event,
     KeyObserved,
-    OperatorChanged,
-    OperatorUnreadable,
     PartyChanged,
     PartyUnreadable,
     RevokeReorganised,
@@ -54,7 +52,7 @@ def touched_by(events: Iterable[Event]) -> Touched:
                 parties.add(event.address)
             case KeyObserved():
                 keys.add(event.party)
-            case OperatorChanged() | OperatorUnreadable():
+            case _:
                 operators.add(event.operator)
     return Touched(
         pairs=frozenset(pair for pair in pairs if ZERO not in pair),
