@@ -4,7 +4,7 @@
 real ones is shown by `tests/peers/test_contract_conformance.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
@@ -18,8 +18,8 @@ class ContractCode:
     `bytecode` takes the constructor's arguments behind it; `abi` is the usual JSON list.
     """
 
-    abi: list[dict[str, Any]]
-    bytecode: bytes
+    abi: list[dict[str, Any]] = field(repr=False)
+    bytecode: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
