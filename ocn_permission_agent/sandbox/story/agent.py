@@ -139,6 +139,13 @@ class AgentProcess:
             found: dict[str, Any] = json.loads(await answer.read())
             return found
 
+    async def status_if_open(self) -> dict[str, Any] | None:
+        """As `status`; None right after a start, while the store is not open yet."""
+        try:
+            return await self.status()
+        except aiohttp.ClientResponseError:
+            return None
+
     async def _ready(self) -> bool:
         try:
             async with aiohttp.ClientSession() as session, session.get(f"{self.admin_url}/readyz") as answer:

@@ -1,10 +1,7 @@
 """The story itself, step by step, on a running world. Everything that is claimed is looked up where it happened."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
-
-import aiohttp
 
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.route import Module
@@ -250,9 +247,9 @@ async def _until_status(world: World, enough: Callable[[dict[str, int]], bool]) 
     deadline = world.clock.monotonic() + PATIENCE_SECONDS
     deliveries: dict[str, int] = {}
     while world.clock.monotonic() < deadline:
-        # Right after a start the store is not open yet.
-        with contextlib.suppress(aiohttp.ClientResponseError):
-            deliveries = (await world.agent.status())["deliveries"]
+        status = await world.agent.status_if_open()
+        if status is not None:
+            deliveries = status["deliveries"]
             if enough(deliveries):
                 return
         await world.clock.sleep(_POLL_SECONDS)
@@ -263,11 +260,10 @@ async def _processed(world: World, block_number: int) -> None:
     """Wait until the agent has read the chain up to a block."""
     deadline = world.clock.monotonic() + PATIENCE_SECONDS
     while True:
-        chain: dict[str, Any] = {}
-        with contextlib.suppress(aiohttp.ClientResponseError):
-            chain = (await world.agent.status())["chain"]
-            if chain["fresh"] and (chain["head"] or 0) >= block_number:
-                return
+        status = await world.agent.status_if_open()
+        chain = {} if status is None else status["chain"]
+        if chain.get("fresh") and (chain["head"] or 0) >= block_number:
+            return
         if world.clock.monotonic() > deadline:
             raise ClaimFailed(f"the agent has not read block {block_number}: {chain}")
         await world.clock.sleep(_POLL_SECONDS)

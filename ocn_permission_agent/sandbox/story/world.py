@@ -9,7 +9,7 @@
 import asyncio
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +79,7 @@ async def a_world(
     proxy_port: int | None = None,
     admin_port: int | None = None,
     codes: ContractCodes | None = None,
-    changed: dict[str, dict[str, Any]] | None = None,
+    changed: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AsyncIterator[World]:
     """Bring everything up, and down again at the end.
 
@@ -113,14 +113,17 @@ async def a_world(
                 name=name, operator_key=wallets[name].key.hex(), rpc_url=rpc_url, registry=contracts.registry
             )
             nodes[name] = await opened.enter_async_context(Node(settings, clock=clock))
-        agent, admin_token = _agent(
+        admin_token = secrets.token_urlsafe(16)
+        agent = agent_process(
             AgentFiles(folder=folder),
             contracts=contracts,
             rpc_url=rpc_url,
-            node=nodes["A"],
-            ports=(proxy_port or _free_port(), admin_port or _free_port()),
+            node_url=nodes["A"].listen_url,
+            operator_key=nodes["A"].settings.operator_key,
+            admin_token=admin_token,
             changed=changed or {},
             clock=clock,
+            ports=(proxy_port, admin_port),
         )
         nodes["A"].publish_at(agent.proxy_url)
         for name, node in nodes.items():
@@ -158,25 +161,38 @@ async def a_world(
         )
 
 
-def _agent(
+def agent_process(
     files: AgentFiles,
     *,
     contracts: Contracts,
     rpc_url: str,
-    node: Node,
-    ports: tuple[int, int],
-    changed: dict[str, dict[str, Any]],
+    node_url: str,
+    operator_key: str,
+    admin_token: str,
+    changed: Mapping[str, Mapping[str, Any]],
     clock: Clock,
-) -> tuple[AgentProcess, str]:
-    """The agent with the demo's settings: few confirmations, short pauses, loopback allowed."""
-    proxy, admin = (f"127.0.0.1:{port}" for port in ports)
-    admin_token = secrets.token_urlsafe(16)
-    for path, content in ((files.operator_key, node.settings.operator_key), (files.admin_token, admin_token)):
+    ports: tuple[int | None, int | None] = (None, None),
+) -> AgentProcess:
+    """The agent with the demo's settings: few confirmations, short pauses, loopback allowed. Not started yet.
+
+    Args:
+        files: are written.
+        contracts: that it follows.
+        rpc_url: where the chain is.
+        node_url: behind the proxy.
+        operator_key: hex.
+        admin_token: of its admin listener.
+        changed: configuration over the demo's, by section.
+        clock: paces waiting for it.
+        ports: of proxy and admin listener; None takes a free one.
+    """
+    proxy, admin = (f"127.0.0.1:{port or _free_port()}" for port in ports)
+    for path, content in ((files.operator_key, operator_key), (files.admin_token, admin_token)):
         path.touch(mode=0o600)
         path.write_text(content)
     values: dict[str, dict[str, Any]] = {
         "proxy": {"listen": proxy, "public_url": f"http://{proxy}", "drain_seconds": 0},
-        "node": {"url": node.listen_url, "version": "1", "service_interface_disabled": True},
+        "node": {"url": node_url, "version": "1", "service_interface_disabled": True},
         "admin": {"listen": admin, "token_file": str(files.admin_token)},
         "operator": {"key_file": str(files.operator_key)},
         "chain": {
@@ -193,8 +209,8 @@ def _agent(
         "network": {"allow_http": True, "allow_addresses": ["127.0.0.0/8"]},
         "log": {"format": "json", "level": "info"},
     }
-    write_config(files, {section: keys | changed.get(section, {}) for section, keys in values.items()})
-    return AgentProcess(files, proxy_url=f"http://{proxy}", admin_url=f"http://{admin}", clock=clock), admin_token
+    write_config(files, {section: keys | dict(changed.get(section, {})) for section, keys in values.items()})
+    return AgentProcess(files, proxy_url=f"http://{proxy}", admin_url=f"http://{admin}", clock=clock)
 
 
 def _free_port() -> int:

@@ -1,0 +1,92 @@
+"""The agent before any node at all, with a customer that agreed to everything: for benchmarks and load tests.
+
+Nobody registers with the node: the agent knows its customer from the chain alone.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.ocpi.party import Party
+from ocn_permission_agent.sandbox.chain.actors import ETHER, Actor, deploy
+from ocn_permission_agent.sandbox.chain.client import ChainClient
+from ocn_permission_agent.sandbox.chain.server import ChainServer
+from ocn_permission_agent.sandbox.chain.wallet import Wallet
+from ocn_permission_agent.sandbox.story.agent import AgentFailed, AgentFiles, AgentProcess
+from ocn_permission_agent.sandbox.story.world import CHAIN_ID, agent_process
+
+SERVICE = Party("DE", "SVC")
+_READ_LIMIT_SECONDS = 20.0
+_POLL_SECONDS = 0.1
+
+
+@asynccontextmanager
+async def a_bare_agent(
+    *,
+    folder: Path,
+    node_url: str,
+    customer: Party,
+    clock: Clock,
+    changed: Mapping[str, Mapping[str, Any]] | None = None,
+) -> AsyncIterator[AgentProcess]:
+    """A running agent that has read the agreement of `customer` with a service on the same node, permission 0.
+
+    Args:
+        folder: for the agent's files.
+        node_url: answers everything, also ``/ocn/message``.
+        customer: sends through the agent.
+        clock: paces waiting.
+        changed: configuration over the demo's; the limits per service are lifted.
+
+    Raises:
+        AgentFailed: it does not start, or does not read the chain.
+    """
+    wallets = {name: Wallet.from_seed(f"bare {name}") for name in ("deployer", "operator", "customer", "service")}
+    lifted = {"delivery": {"max_rate": 10_000, "max_in_flight": 64}}
+    async with AsyncExitStack() as opened:
+        server = ChainServer(
+            chain_id=CHAIN_ID,
+            accounts={wallet.address: 1000 * ETHER for wallet in wallets.values()},
+            mining="auto",
+        )
+        rpc_url = await asyncio.to_thread(server.start_process)
+        opened.callback(server.stop)
+        chain = await opened.enter_async_context(ChainClient(rpc_url))
+        contracts = await deploy(chain, wallets["deployer"])
+        actors = {name: Actor(chain, contracts, wallet) for name, wallet in wallets.items()}
+        agent = agent_process(
+            AgentFiles(folder=folder),
+            contracts=contracts,
+            rpc_url=rpc_url,
+            node_url=node_url,
+            operator_key=wallets["operator"].key.hex(),
+            admin_token=secrets.token_urlsafe(16),
+            changed=lifted | {section: dict(keys) for section, keys in (changed or {}).items()},
+            clock=clock,
+        )
+        await actors["operator"].set_node(agent.proxy_url)
+        for name, party in (("customer", customer), ("service", SERVICE)):
+            await actors[name].set_party(
+                party.country_code, party.party_id, roles=[0], operator=actors["operator"].address
+            )
+        await actors["service"].set_service("Everything", "https://service.example", [0])
+        await actors["customer"].create_agreement(actors["service"].address)
+        await chain.set_mining("interval", 1.0)
+        opened.push_async_callback(agent.stop)
+        await agent.start()
+        await _until_agreed(agent, clock)
+        yield agent
+
+
+async def _until_agreed(agent: AgentProcess, clock: Clock) -> None:
+    deadline = clock.monotonic() + _READ_LIMIT_SECONDS
+    while clock.monotonic() < deadline:
+        status = await agent.status_if_open()
+        if status is not None and status["agreements"] == 1:
+            return
+        await clock.sleep(_POLL_SECONDS)
+    raise AgentFailed(f"the agent did not read the agreement: {agent.last_words()}")
