@@ -55,10 +55,10 @@ def real_contracts(cache: Path = CACHE) -> ContractCodes:
             return read_codes(orjson.loads(member.read()))
 
 
-def real_contracts_or_skip() -> ContractCodes:
+def real_contracts_or_skip(cache: Path = CACHE) -> ContractCodes:
     """As `real_contracts`; without npm the test is skipped, or fails when REQUIRE_ALL=1 is in the environment."""
     try:
-        return real_contracts()
+        return real_contracts(cache)
     except RealContractsMissing as missing:
         if os.environ.get("REQUIRE_ALL") == "1":
             raise

@@ -11,7 +11,7 @@ from eth.abc import BlockHeaderAPI, ComputationAPI, ReceiptAPI, SignedTransactio
 from eth.chains.base import MiningChain
 from eth.constants import BLANK_ROOT_HASH, CREATE_CONTRACT_ADDRESS
 from eth.db.atomic import AtomicDB
-from eth.exceptions import Revert, VMError
+from eth.exceptions import PyEVMError, Revert, VMError
 from eth.typing import AccountDetails, HeaderParams
 from eth.vm.forks.paris import ParisVM
 from eth.vm.message import Message
@@ -73,7 +73,7 @@ class Evm:
             signed = self._chain.get_vm().get_transaction_builder().decode(raw)
             signed.validate()
             return self._read(signed)
-        except (RLPException, ValidationError, VMError, ValueError, TypeError, IndexError) as error:
+        except (RLPException, ValidationError, PyEVMError, ValueError, TypeError, IndexError) as error:
             raise RpcFault(INVALID_PARAMS, f"not a valid signed transaction: {error}") from error
 
     def _read(self, signed: SignedTransactionAPI) -> Transaction:

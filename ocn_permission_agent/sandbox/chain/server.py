@@ -100,6 +100,7 @@ class ChainServer:
             [sys.executable, "-m", "ocn_permission_agent.sandbox.chain", "--stop-with-stdin", *self._arguments()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C at the terminal is the starter's, who stops the chain last
         )
         if self._process.stdout is None:
             raise RuntimeError("the chain's process has no stdout")
