@@ -64,6 +64,7 @@ class Network:
         receiver_timeout_seconds: float = 5.0,
         signatures: bool = False,
         typed_bodies: bool = False,
+        service_interface: bool = False,
     ) -> Node:
         """A running node, listed on the chain."""
         settings = NodeSettings(
@@ -76,6 +77,8 @@ class Network:
             receiver_timeout_seconds=receiver_timeout_seconds,
             signatures=signatures,
             typed_bodies=typed_bodies,
+            service_interface=service_interface,
+            permissions=self.contracts.permissions,
         )
         node = await self.opened.enter_async_context(Node(settings, clock=self.clock))
         node.publish_at(node.listen_url.replace("127.0.0.1", public_host))

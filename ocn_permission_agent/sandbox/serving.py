@@ -54,13 +54,9 @@ class LoopbackServer:
     def __init__(self, handler: Handler, *, port: int = 0) -> None:
         self._handler = handler
         self._reservation = _bound(port)
+        #: the same all its life
+        self.port: int = self._reservation.getsockname()[1]
         self._runner: web.ServerRunner | None = None
-
-    @property
-    def port(self) -> int:
-        """The port, the same all its life."""
-        port: int = self._reservation.getsockname()[1]
-        return port
 
     @property
     def url(self) -> str:

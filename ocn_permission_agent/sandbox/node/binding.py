@@ -39,9 +39,7 @@ def bind_call(incoming: Incoming, route: Route, dialect: Dialect, *, typed: bool
         Refusal: a header, the body or a parameter is missing or wrong.
         FrameworkRefusal: 1.x, a parameter of a wrong type.
     """
-    for name in REQUIRED_HEADERS:
-        if name.lower() not in incoming.headers:
-            raise dialect.refuse(2001, dialect.texts.header_missing.format(name=name))
+    _check_headers(incoming, dialect)
     body = _body(incoming, route, dialect, typed=typed)
     query = _query(incoming, route, dialect)
     sender = _party(incoming.headers, "from", dialect)
@@ -60,6 +58,35 @@ def bind_call(incoming: Incoming, route: Route, dialect: Dialect, *, typed: bool
         kind=route.kind,
         ocn_signature=incoming.headers.get("ocn-signature"),
     )
+
+
+def bind_custom_call(incoming: Incoming, *, role: str, module_id: str, dialect: Dialect) -> Call:
+    """Read a request to a custom module: parameters as they are, the body as a JSON string around its text (a.6).
+
+    Raises:
+        Refusal: a header is missing or wrong.
+    """
+    _check_headers(incoming, dialect)
+    return Call(
+        module="CUSTOM",
+        interface_role=role,
+        method=incoming.method,
+        sender=_party(incoming.headers, "from", dialect),
+        receiver=_party(incoming.headers, "to", dialect),
+        request_id=incoming.headers["x-request-id"],
+        correlation_id=incoming.headers["x-correlation-id"],
+        url_path=None,
+        query=tuple(parse_qsl(incoming.raw_query, keep_blank_values=True)) or None,
+        body=msgspec.json.encode(incoming.body.decode(errors="replace")) if incoming.body else b"",
+        ocn_signature=incoming.headers.get("ocn-signature"),
+        custom_module_id=module_id,
+    )
+
+
+def _check_headers(incoming: Incoming, dialect: Dialect) -> None:
+    for name in REQUIRED_HEADERS:
+        if name.lower() not in incoming.headers:
+            raise dialect.refuse(2001, dialect.texts.header_missing.format(name=name))
 
 
 def checked_party(country_code: str, party_id: str, dialect: Dialect) -> Party:

@@ -58,6 +58,8 @@ class Dialect:
     wraps_remote_failures: bool
     #: reply headers are found by their exact spelling only, and come as ``[42]``
     mangles_headers: bool
+    #: the handler of custom modules works at all (a.6)
+    serves_custom_modules: bool
     #: `OCN-Verification-Status` is told to receivers
     tells_verification: bool
     #: the node-made error is signed although signing is off
@@ -119,6 +121,7 @@ V1 = Dialect(
     timeouts_crash=False,
     wraps_remote_failures=False,
     mangles_headers=False,
+    serves_custom_modules=True,
     tells_verification=False,
     always_signs_errors=True,
 )
@@ -149,6 +152,7 @@ V2 = Dialect(
     timeouts_crash=True,
     wraps_remote_failures=True,
     mangles_headers=True,
+    serves_custom_modules=False,
     tells_verification=True,
     always_signs_errors=False,
 )

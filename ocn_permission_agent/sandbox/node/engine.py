@@ -13,8 +13,7 @@ from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import SignatureError
 from ocn_permission_agent.ocn.keys import recover
 from ocn_permission_agent.ocpi.party import Party
-from ocn_permission_agent.ocpi.route import Route
-from ocn_permission_agent.sandbox.node.binding import bind_call, body_refusal
+from ocn_permission_agent.sandbox.node.binding import body_refusal
 from ocn_permission_agent.sandbox.node.call import Call
 from ocn_permission_agent.sandbox.node.dialect import Dialect
 from ocn_permission_agent.sandbox.node.handover import Handover
@@ -24,13 +23,15 @@ from ocn_permission_agent.sandbox.node.refusal import Crash, Refusal
 from ocn_permission_agent.sandbox.node.registry import Registration, RegistryReader
 from ocn_permission_agent.sandbox.node.relay import OcpiReplyText, node_body
 from ocn_permission_agent.sandbox.node.seal import Demand, Seal
+from ocn_permission_agent.sandbox.node.services import ServiceForwarding
 from ocn_permission_agent.sandbox.serving import Answer, Incoming
 
 
 class Engine:
     """One node's handling of requests. Its methods raise `Refusal`, `Crash` and `FrameworkRefusal`.
 
-    `own_party` is what 2.x answers for itself, untested and for everybody (e.3, E11); None in 1.x.
+    `own_party` is what 2.x answers for itself, unchecked and for everybody (e.3, E11); None in 1.x. `services` is
+    1.x's own forwarding, None when it is off.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Engine:
         handover: Handover,
         seal: Seal,
         own_party: Party | None,
-        typed_bodies: bool,
+        services: ServiceForwarding | None,
         clock: Clock,
     ) -> None:
         self._dialect = dialect
@@ -51,15 +52,14 @@ class Engine:
         self._handover = handover
         self._seal = seal
         self._own_party = own_party
-        self._typed_bodies = typed_bodies
+        self._services = services
         self._clock = clock
 
-    async def from_platform(self, incoming: Incoming, route: Route) -> Answer:
+    async def from_platform(self, call: Call, authorization: str) -> Answer:
         """Handle what one of the node's platforms asks."""
-        call = bind_call(incoming, route, self._dialect, typed=self._typed_bodies)
         if self._is_for_the_node(call):
             return Answer(body=node_body(1000, now=self._clock.now()))
-        sender = self.platform_of(incoming.headers["authorization"])
+        sender = self.platform_of(authorization)
         if not sender.has_role(call.sender):
             raise self._dialect.refuse(2001, "Could not find role on sending platform using OCPI-from-* headers")
         receiver = self._platforms.by_party(call.receiver)
@@ -74,6 +74,8 @@ class Engine:
         if receiver is not None:
             self._check_lists(call, sender=sender, receiver=receiver)
         call = await self._signature_checked(call, demand)
+        if self._services is not None:
+            await self._services.share(call)
         if receiver is not None:
             reply = await self._handover.to_local(call, receiver)
         else:
@@ -89,6 +91,8 @@ class Engine:
         if not incoming.body:
             raise body_refusal(self._dialect, "Required request body is missing")
         call, text = read_call(incoming.body, dialect=self._dialect)
+        if call.module == "VERSIONS":
+            return await self._versions_of(call.receiver)
         sender = await self._registry.registration(call.sender)
         if sender is None:
             raise Refusal(200, 4001, _about(self._dialect.texts.sender_unknown, call.sender))
@@ -114,6 +118,13 @@ class Engine:
         if platform is None:
             raise self._dialect.refuse(2001, self._dialect.texts.caller_unknown)
         return platform
+
+    async def _versions_of(self, receiver: Party) -> Answer:
+        """2.x tells them to whoever asks, without any signature (c.4.3)."""
+        platform = self._platforms.by_party(receiver)
+        if platform is None:
+            raise Refusal(200, 4001, "Recipient unknown to OCN Node entered in Registry")
+        return self._handover.answer_to_node(await self._handover.versions_of(platform))
 
     def _is_for_the_node(self, call: Call) -> bool:
         if self._own_party is None or call.receiver.folded != self._own_party.folded:

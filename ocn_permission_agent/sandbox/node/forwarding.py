@@ -47,9 +47,8 @@ class Forwarding:
             Refusal: also when the receiver has no endpoint for the module.
         """
         url = resource if resource is not None else self._endpoint_url(call, platform)
-        raw = await self._outgoing.call(
-            call.method, url, headers=self._platform_headers(call, platform), body=call.body
-        )
+        body = _unquoted(call.body) if call.module == "CUSTOM" else call.body
+        raw = await self._outgoing.call(call.method, url, headers=self._platform_headers(call, platform), body=body)
         return read_reply_text(raw, dialect=self._dialect, remote=False, now=self._clock.now())
 
     async def to_node(self, call: Call, *, domain: str) -> OcpiReplyText:
@@ -68,6 +67,12 @@ class Forwarding:
             if not self._dialect.wraps_remote_failures:
                 raise
             raise Refusal(200, 3000, f"Failed to post OCN message: {error}") from error
+
+    async def versions_of(self, platform: Platform) -> OcpiReplyText:
+        """Ask a platform for its OCPI versions."""
+        headers = {"Authorization": self._dialect.write_token(platform.token_b or "")}
+        raw = await self._outgoing.call("GET", platform.versions_url or "", headers=headers)
+        return read_reply_text(raw, dialect=self._dialect, remote=False, now=self._clock.now())
 
     def _endpoint_url(self, call: Call, platform: Platform) -> str:
         identifier = call.custom_module_id or IDENTIFIERS.get(call.module, call.module.lower())
@@ -132,6 +137,11 @@ def message_text(call: Call, *, dialect: Dialect) -> bytes:
     }
     present = {name: value for name, value in members.items() if value is not None}
     return canonical(msgspec.json.encode(present), version=dialect.version)
+
+
+def _unquoted(body: bytes) -> bytes:
+    """The text inside a JSON string; anything else as it is."""
+    return msgspec.json.decode(body, type=str).encode() if body.startswith(b'"') else body
 
 
 def _party_member(party: Party) -> dict[str, str]:

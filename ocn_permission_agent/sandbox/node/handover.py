@@ -70,6 +70,10 @@ class Handover:
             resource = None
         return await self._forwarding.to_platform(call, platform, resource=resource)
 
+    async def versions_of(self, platform: Platform) -> OcpiReplyText:
+        """What a platform answers at its versions URL."""
+        return await self._forwarding.versions_of(platform)
+
     def answer_to_platform(self, call: Call, reply: OcpiReplyText) -> Answer:
         """The answer to a platform, with the URLs of the receiver behind numbers of ours."""
         headers: dict[str, str] = {}

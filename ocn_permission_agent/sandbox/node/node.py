@@ -27,9 +27,11 @@ from ocn_permission_agent.sandbox.node.handshake import Handshake
 from ocn_permission_agent.sandbox.node.outgoing import Outgoing
 from ocn_permission_agent.sandbox.node.platforms import Platforms
 from ocn_permission_agent.sandbox.node.proxied import ProxyNumbers
+from ocn_permission_agent.sandbox.node.refusal import Crash, Refusal
 from ocn_permission_agent.sandbox.node.registry import Registration, RegistryReader
 from ocn_permission_agent.sandbox.node.seal import Seal
 from ocn_permission_agent.sandbox.node.server import Identity, NodeServer
+from ocn_permission_agent.sandbox.node.services import ServiceForwarding
 from ocn_permission_agent.sandbox.serving import Answer, Incoming, LoopbackServer
 
 
@@ -42,6 +44,8 @@ class NodeSettings:
     `signatures` is ``ocn.node.signatures``. `own_party` is 2.x's own country and party, its HUB role unless given.
     `typed_bodies` binds bodies to the node's classes as the real one does (b.5): unknown members vanish, incomplete
     objects are refused; off, any JSON object passes, which is handier by hand.
+    `service_interface` is 1.x's own forwarding to services (``serviceInterfaceEnabled``), which needs `permissions`.
+    `checks_own_health` lets the start fail unless ``{public URL}/health`` can be reached, as 1.x does.
     `receiver_timeout_seconds` bounds every call the node makes (a 1.x node waits about 30, a 2.x node 15).
     """
 
@@ -57,6 +61,9 @@ class NodeSettings:
     signatures: bool = False
     own_party: Party | None = None
     typed_bodies: bool = False
+    service_interface: bool = False
+    permissions: str = ""
+    checks_own_health: bool = False
     receiver_timeout_seconds: float = 30.0
 
 
@@ -122,8 +129,10 @@ class Node:
                 )
             )
             chain = await opening.enter_async_context(ChainClient(self.settings.rpc_url))
-            self._server = self._assemble(outgoing, RegistryReader(chain, registry=self.settings.registry))
+            self._server = self._assemble(outgoing, chain)
             await self._listener.up()
+            if self.settings.checks_own_health:
+                await self._check_health(outgoing)
             self._running = opening.pop_all()
         return self
 
@@ -135,8 +144,16 @@ class Node:
     ) -> None:
         await self._running.aclose()
 
-    def _assemble(self, outgoing: Outgoing, registry: RegistryReader) -> NodeServer:
+    async def _check_health(self, outgoing: Outgoing) -> None:
+        """As 1.x does once it is listening: what stands before its public URL must be up (a.6)."""
+        try:
+            await outgoing.call("GET", f"{self.public_url}/health", headers={})
+        except (Refusal, Crash) as error:
+            raise RuntimeError(f"node {self.settings.name} cannot reach itself at {self.public_url}") from error
+
+    def _assemble(self, outgoing: Outgoing, chain: ChainClient) -> NodeServer:
         dialect, platforms = DIALECTS[self.settings.version], Platforms()
+        registry = RegistryReader(chain, registry=self.settings.registry)
         seal = Seal(dialect=dialect, key=self._key, signatures=self.settings.signatures)
 
         def public_url() -> str:
@@ -146,6 +163,16 @@ class Node:
         handover = Handover(
             dialect=dialect, proxied=ProxyNumbers(), forwarding=forwarding, seal=seal, public_url=public_url
         )
+        services = None
+        if self.settings.service_interface:
+            services = ServiceForwarding(
+                chain,
+                permissions=self.settings.permissions,
+                registry=registry,
+                platforms=platforms,
+                forwarding=forwarding,
+                seal=seal,
+            )
         engine = Engine(
             dialect=dialect,
             platforms=platforms,
@@ -153,7 +180,7 @@ class Node:
             handover=handover,
             seal=seal,
             own_party=self._own_party,
-            typed_bodies=self.settings.typed_bodies,
+            services=services,
             clock=self._clock,
         )
         handshake = Handshake(
@@ -176,6 +203,7 @@ class Node:
             registry=registry,
             seal=seal,
             public_url=public_url,
+            typed_bodies=self.settings.typed_bodies,
             clock=self._clock,
         )
 

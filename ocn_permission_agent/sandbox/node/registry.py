@@ -17,6 +17,14 @@ class Registration:
     domain: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The party behind an address."""
+
+    party: Party
+    registration: Registration
+
+
 class RegistryReader:
     """Reads registrations at the head of the chain through `client`."""
 
@@ -38,6 +46,17 @@ class RegistryReader:
         found = read_result(call, await self._client.call(self._registry, call.data))
         registration = Registration(address=address(found[0]), operator=address(found[4]), domain=found[5])
         return None if registration.operator == ZERO else registration
+
+    async def owner(self, party_address: str) -> Owner | None:
+        """The party behind an address, or None when it has none or no operator."""
+        call = contract_call(Contract.REGISTRY, "getPartyDetailsByAddress", party_address)
+        found = read_result(call, await self._client.call(self._registry, call.data))
+        if address(found[5]) == ZERO:
+            return None
+        return Owner(
+            party=Party(found[0].decode(errors="replace"), found[1].decode(errors="replace")),
+            registration=Registration(address=address(party_address), operator=address(found[5]), domain=found[6]),
+        )
 
     async def nodes(self) -> list[dict[str, str]]:
         """All operators with the domains of their nodes, as 2.x lists them."""

@@ -16,6 +16,7 @@ from ocn_permission_agent.ocn.notary import Notary, sign, stashed, verify
 from ocn_permission_agent.ocn.notary_rules import Rules, node_rules
 from ocn_permission_agent.ocn.notary_wire import notary_header, parse_notary
 from ocn_permission_agent.ocn.version import NodeVersion
+from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.sandbox.node.call import Call
 from ocn_permission_agent.sandbox.node.dialect import Dialect
 from ocn_permission_agent.sandbox.node.refusal import Crash, Refusal
@@ -90,6 +91,18 @@ class Seal:
             return None
         rewrites = stashed(parse_notary(call.ocn_signature), {"$['body']['response_url']": old_response_url})
         notary = sign(request_values(call), self._key, rewrites=rewrites, rules=self._rules)
+        return notary_header(notary, self._dialect.version)
+
+    def readdressed(self, copy: Call, old_receiver: Party) -> str | None:
+        """The signature of a call whose receiver the node has changed (d.5)."""
+        if copy.ocn_signature is None:
+            return None
+        old = {
+            "$['headers']['ocpi-to-country-code']": old_receiver.country_code,
+            "$['headers']['ocpi-to-party-id']": old_receiver.party_id,
+        }
+        rewrites = stashed(parse_notary(copy.ocn_signature), dict(old))
+        notary = sign(request_values(copy), self._key, rewrites=rewrites, rules=self._rules)
         return notary_header(notary, self._dialect.version)
 
     def response_active(self, call: Call, demand: Demand) -> bool:

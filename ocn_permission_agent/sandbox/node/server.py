@@ -8,7 +8,7 @@ from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.route import PathFault, Route, find_route
-from ocn_permission_agent.sandbox.node.binding import REQUIRED_HEADERS
+from ocn_permission_agent.sandbox.node.binding import REQUIRED_HEADERS, bind_call, bind_custom_call
 from ocn_permission_agent.sandbox.node.dialect import Dialect
 from ocn_permission_agent.sandbox.node.engine import Engine
 from ocn_permission_agent.sandbox.node.handover import PublicUrl
@@ -59,6 +59,7 @@ class NodeServer:
         registry: RegistryReader,
         seal: Seal,
         public_url: PublicUrl,
+        typed_bodies: bool,
         clock: Clock,
     ) -> None:
         self._identity = identity
@@ -69,6 +70,7 @@ class NodeServer:
         self._registry = registry
         self._seal = seal
         self._public_url = public_url
+        self._typed_bodies = typed_bodies
         self._clock = clock
 
     async def answer(self, incoming: Incoming) -> Answer:
@@ -117,7 +119,7 @@ class NodeServer:
         if rules_path != path:
             return self._rules(incoming, tuple(rules_path.split("/")[1:]))
         if path.startswith(("/ocpi/sender/", "/ocpi/receiver/")):
-            return await self._engine.from_platform(incoming, self._route(incoming))
+            return await self._from_platform(incoming)
         if path.startswith("/ocpi/"):
             return await self._own_ocpi(incoming, path)
         return await self._own(incoming, path)
@@ -156,7 +158,23 @@ class NodeServer:
             return await self._credentials(incoming)
         if path == f"/ocpi/{version}/hubclientinfo" and incoming.method == "GET":
             return self._hub_client_info(incoming)
-        return await self._engine.from_platform(incoming, self._route(incoming))
+        if path.startswith("/ocpi/custom/"):
+            return await self._custom(incoming, path)
+        return await self._from_platform(incoming)
+
+    async def _from_platform(self, incoming: Incoming) -> Answer:
+        call = bind_call(incoming, self._route(incoming), self._dialect, typed=self._typed_bodies)
+        return await self._engine.from_platform(call, incoming.headers["authorization"])
+
+    async def _custom(self, incoming: Incoming, path: str) -> Answer:
+        """A custom module: any method; what follows the module's id is lost (a.6)."""
+        pieces = path.split("/")
+        if len(pieces) < 5 or pieces[3] not in {"sender", "receiver"}:
+            raise FrameworkRefusal(404)
+        if not self._dialect.serves_custom_modules:
+            raise Crash("No primary or single unique constructor found for interface HttpRequest")
+        call = bind_custom_call(incoming, role=pieces[3].upper(), module_id=pieces[4], dialect=self._dialect)
+        return await self._engine.from_platform(call, incoming.headers["authorization"])
 
     def _route(self, incoming: Incoming) -> Route:
         prefix = self._identity.api_prefix
