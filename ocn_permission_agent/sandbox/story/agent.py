@@ -153,9 +153,9 @@ class AgentProcess:
         except aiohttp.ClientError:
             return False
 
-    def last_words(self) -> str:
-        """The end of its log."""
-        return self.files.log.read_text(errors="replace")[-600:].strip()
+    def last_words(self, most: int = 600) -> str:
+        """The end of its log, at most so many characters."""
+        return self.files.log.read_text(errors="replace")[-most:].strip()
 
 
 def write_config(files: AgentFiles, values: dict[str, dict[str, Any]]) -> None:
