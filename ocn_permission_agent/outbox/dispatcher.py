@@ -16,7 +16,7 @@ import contextlib
 import itertools
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from ocn_permission_agent.clock import Clock
@@ -104,16 +104,23 @@ class Dispatcher:
         Raises:
             StoreUnavailable: the store could not be read at the start.
         """
-        for left_behind in await self._store.recover():
+        for left_behind in await self._store.recover(self._clock.now()):
             await self._settle(
                 left_behind.delivery, interrupted(left_behind.started_at, now=self._clock.now()), patient=True
             )
         async with asyncio.TaskGroup() as group:
             while not self._stopping:
                 self._woken.clear()
-                for delivery in await self._claim():
-                    self._begin(group, delivery)
-                await self._nap(group)
+                # Both by the same look at the clock: what falls due between them must not be slept over.
+                now, began = self._clock.now(), self._clock.monotonic()
+                try:
+                    for delivery in await self._claim(now, began):
+                        self._begin(group, delivery)
+                    seconds = await self._nap_seconds(now, began)
+                except StoreUnavailable as error:
+                    self._report.store_unavailable(str(error))
+                    seconds = _SHORTEST_NAP_SECONDS
+                await self._nap(group, until=began + seconds)
             await self._idle.wait()
 
     async def stop(self, grace_seconds: float) -> None:
@@ -133,20 +140,17 @@ class Dispatcher:
         for task in self._tasks:
             task.cancel()
 
-    async def _claim(self) -> tuple[Delivery, ...]:
-        now = self._clock.monotonic()
+    async def _claim(self, now: datetime, monotonic: float) -> tuple[Delivery, ...]:
         most = self._settings.max_in_flight
-        room = {address: min(most - self._in_flight[address], rate.room(now)) for address, rate in self._rates.items()}
-        try:
-            claimed = await self._store.claim(now=self._clock.now(), room=room, default_room=self._room_of_unknown())
-        except StoreUnavailable as error:
-            self._report.store_unavailable(str(error))
-            return ()
+        room = {
+            address: min(most - self._in_flight[address], rate.room(monotonic)) for address, rate in self._rates.items()
+        }
+        claimed = await self._store.claim(now=now, room=room, default_room=self._room_of_unknown())
         for delivery in claimed:
             address = delivery.provider_address
             if address not in self._rates:
                 self._rates[address] = RateLimit(self._settings.max_rate_of(delivery.provider))
-            self._rates[address].take(now, 1)
+            self._rates[address].take(monotonic, 1)
         return claimed
 
     def _room_of_unknown(self) -> int:
@@ -169,29 +173,25 @@ class Dispatcher:
             self._idle.set()
         self.wake()
 
-    async def _nap(self, group: asyncio.TaskGroup) -> None:
-        """Until woken, or until something is due or may start by its rate."""
-        alarm = group.create_task(self._alarm(await self._nap_seconds()))
-        await self._woken.wait()
-        alarm.cancel()
-
-    async def _nap_seconds(self) -> float:
-        now = self._clock.now()
+    async def _nap_seconds(self, now: datetime, monotonic: float) -> float:
+        """How long until something is due, or may start by its rate."""
         seconds = _LONGEST_NAP_SECONDS
-        try:
-            due = await self._store.next_due(now)
-        except StoreUnavailable as error:
-            self._report.store_unavailable(str(error))
-            return _SHORTEST_NAP_SECONDS
+        due = await self._store.next_due(now)
         if due is not None:
             wait = (due - now).total_seconds()
             seconds = min(seconds, wait if wait > 0 else _SHORTEST_NAP_SECONDS)
-        monotonic = self._clock.monotonic()
         waits = [rate.free_in_seconds(monotonic) for rate in self._rates.values()]
         return min([seconds, *(wait for wait in waits if wait > 0)])
 
-    async def _alarm(self, seconds: float) -> None:
-        await self._clock.sleep(seconds)
+    async def _nap(self, group: asyncio.TaskGroup, *, until: float) -> None:
+        """Until woken, or until that time of the monotonic clock."""
+        alarm = group.create_task(self._alarm(until))
+        await self._woken.wait()
+        alarm.cancel()
+
+    async def _alarm(self, until: float) -> None:
+        if (seconds := until - self._clock.monotonic()) > 0:
+            await self._clock.sleep(seconds)
         self.wake()
 
     async def _deliver(self, delivery: Delivery) -> None:

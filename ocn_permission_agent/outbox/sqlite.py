@@ -78,7 +78,7 @@ class SqliteOutbox:
                 for lane in lanes:
                     self._do(connection, "mark_in_flight", lane_id=lane["id"])
                     claimed.append(lane["head_id"])
-            return tuple(self._get(connection, delivery_id) for delivery_id in sorted(claimed))
+            return tuple(self._get(connection, delivery_id, now_us) for delivery_id in sorted(claimed))
 
         return await self._database.write(work)
 
@@ -123,7 +123,7 @@ class SqliteOutbox:
 
         return await self._database.write(work)
 
-    async def recover(self) -> tuple[Interrupted, ...]:
+    async def recover(self, now: datetime) -> tuple[Interrupted, ...]:
         """See `OutboxStore.recover`."""
 
         def work(connection: sqlite3.Connection) -> tuple[Interrupted, ...]:
@@ -134,7 +134,8 @@ class SqliteOutbox:
                     continue
                 interrupted.append(
                     Interrupted(
-                        delivery=self._get(connection, row["head_id"]), started_at=from_us(row["started_at_us"])
+                        delivery=self._get(connection, row["head_id"], to_us(now)),
+                        started_at=from_us(row["started_at_us"]),
                     )
                 )
             return tuple(interrupted)
@@ -212,8 +213,8 @@ class SqliteOutbox:
             total += done
         return total
 
-    def _get(self, connection: sqlite3.Connection, delivery_id: int) -> Delivery:
-        return read_delivery(self._rows(connection, "get_delivery", id=delivery_id)[0])
+    def _get(self, connection: sqlite3.Connection, delivery_id: int, now_us: int) -> Delivery:
+        return read_delivery(self._rows(connection, "get_delivery", id=delivery_id, now=now_us)[0])
 
     def _end_attempt(self, connection: sqlite3.Connection, delivery: Delivery, attempt: Attempt) -> None:
         self._do(
@@ -254,9 +255,6 @@ class SqliteOutbox:
     def _free_lane(self, connection: sqlite3.Connection, lane_id: int, decision: Decision) -> None:
         """Offer the oldest that is pending, which may be the same as before."""
         head = next(iter(self._rows(connection, "next_in_lane", lane_id=lane_id)), None)
-        waits_us = 0
-        if decision.wait is not None and decision.due_at is not None:
-            waits_us = max(0, to_us(decision.due_at) - to_us(decision.decided_at))
         self._do(
             connection,
             "free_lane",
@@ -265,7 +263,7 @@ class SqliteOutbox:
             due_at_us=None if head is None else head["next_attempt_at_us"],
             wait=None if decision.wait is None else decision.wait.value,
             resting_until_us=0 if decision.resting_until is None else to_us(decision.resting_until),
-            stood_still_us=waits_us,
+            now=to_us(decision.decided_at),
         )
 
     def _set_breaker(

@@ -76,15 +76,14 @@ class Recording:
             provider_id = self._do("add_provider", address=planned.provider_address, party=str(planned.provider))
             provider_still_us = 0
         else:
-            provider_id, provider_still_us = provider["id"], provider["stood_still_us"]
-            if provider["paused_since_us"] is not None:
-                # Its pause will be added as a whole; this delivery shares only what is still to come.
-                provider_still_us += max(0, self._recorded_at_us - provider["paused_since_us"])
+            provider_id = provider["id"]
+            provider_still_us = self._stood_still_us(provider["stood_still_us"], provider["paused_since_us"])
             if provider["party"] != str(planned.provider):
                 self._do("rename_provider", id=provider_id, party=str(planned.provider))
         lane = self._row("find_lane", key=planned.lane.key)
         if lane is not None:
-            return _Place(lane["id"], lane["newest_id"], provider_still_us + lane["stood_still_us"])
+            lane_still_us = self._stood_still_us(lane["stood_still_us"], lane["waiting_since_us"])
+            return _Place(lane["id"], lane["newest_id"], provider_still_us + lane_still_us)
         lane_id = self._do(
             "add_lane",
             key=planned.lane.key,
@@ -95,6 +94,10 @@ class Recording:
             object_id=planned.lane.object_id,
         )
         return _Place(lane_id, None, provider_still_us)
+
+    def _stood_still_us(self, ended_us: int, since_us: int | None) -> int:
+        """A wait that goes on will be added as a whole; a new delivery shares only what is still to come of it."""
+        return ended_us + (0 if since_us is None else max(0, self._recorded_at_us - since_us))
 
     def _earlier(self, lane_id: int) -> Earlier | None:
         row = self._row("find_alike", lane_id=lane_id, content_digest=self._digest)

@@ -103,7 +103,7 @@ class OutboxStore(Protocol):
         """
         ...
 
-    async def recover(self) -> tuple[Interrupted, ...]:
+    async def recover(self, now: datetime) -> tuple[Interrupted, ...]:
         """After a start: free what a dead process had claimed; what it had begun to send is returned, still claimed."""
         ...
 

@@ -10,7 +10,7 @@ INSERT INTO providers (address, party) VALUES (:address, :party);
 UPDATE providers SET party = :party WHERE id = :id;
 
 -- name: find_lane
-SELECT id, head_id, newest_id, stood_still_us FROM lanes WHERE key = :key;
+SELECT id, newest_id, stood_still_us, waiting_since_us FROM lanes WHERE key = :key;
 
 -- name: add_lane
 INSERT INTO lanes (key, provider_id, customer_address, module, owner, object_id)
@@ -68,8 +68,11 @@ ORDER BY due_at_us, head_id LIMIT :room;
 UPDATE lanes SET in_flight = 1 WHERE id = :lane_id;
 
 -- name: get_delivery
+-- Waits and pauses that go on still are counted up to :now.
 SELECT d.id, d.provider, p.address AS provider_address, d.agreement, d.state, d.attempts, d.next_attempt_at_us,
-       d.expires_base_us + l.stood_still_us + p.stood_still_us AS expires_at_us, d.reason,
+       d.expires_base_us + l.stood_still_us + p.stood_still_us
+           + max(0, :now - coalesce(l.waiting_since_us, :now))
+           + max(0, :now - coalesce(p.paused_since_us, :now)) AS expires_at_us, d.reason,
        l.module AS lane_module, l.owner, l.object_id,
        e.recorded_at_us, e.customer, e.customer_address, e.method, e.module, e.interface_role, e.kind, e.version,
        e.segments, e.url_path, e.sender, e.receiver, e.request_id, e.correlation_id, e.body, e.query, e.ocn_signature
@@ -118,7 +121,8 @@ SET in_flight = 0, head_id = :head_id, wait = :wait,
     resting_until_us = max(resting_until_us, :resting_until_us),
     due_at_us = CASE WHEN :head_id IS NULL THEN NULL
                 ELSE max(:due_at_us, resting_until_us, :resting_until_us) END,
-    stood_still_us = stood_still_us + :stood_still_us
+    stood_still_us = stood_still_us + max(0, :now - coalesce(waiting_since_us, :now)),
+    waiting_since_us = CASE WHEN :wait IS NULL THEN NULL ELSE :now END
 WHERE id = :lane_id;
 
 -- name: get_breaker

@@ -39,8 +39,9 @@ class Outbox:
         self.clock = clock
 
     async def owe(self, *requests: OcpiRequest, to: Sequence[Party] = (BILLING,), **plan: AgreementId) -> None:
-        for request in requests:
-            await self.store.record(a_plan(request, *to, at=self.clock.now(), **plan))
+        async with asyncio.TaskGroup() as group:
+            for request in requests:
+                group.create_task(self.store.record(a_plan(request, *to, at=self.clock.now(), **plan)))
 
     async def claim(self, room: int = 8) -> tuple[Delivery, ...]:
         return await self.store.claim(now=self.clock.now(), room={}, default_room=room)
@@ -311,7 +312,7 @@ async def test_what_a_dead_process_had_claimed_is_free_and_what_it_had_sent_is_t
     await outbox.database.close()
     database, store = await open_outbox(tmp_path / "agent.db", outbox.clock)
     for _ in range(2):  # a second death before they are settled changes nothing
-        interrupted = await store.recover()
+        interrupted = await store.recover(outbox.clock.now())
         assert [(each.delivery.lane.object_id, each.delivery.attempts, each.started_at) for each in interrupted] == [
             ("started", 1, outbox.clock.now())
         ]

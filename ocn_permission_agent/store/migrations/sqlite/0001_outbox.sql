@@ -16,7 +16,7 @@ CREATE TABLE providers (
     paused_since_us INTEGER,                             -- NULL: not paused
     probe_at_us     INTEGER,                             -- when one delivery may try
     pause_reason    TEXT,
-    stood_still_us  INTEGER NOT NULL DEFAULT 0 CHECK (stood_still_us >= 0), -- all its pauses so far, added up
+    stood_still_us  INTEGER NOT NULL DEFAULT 0 CHECK (stood_still_us >= 0), -- all its pauses that have ended, added up
     CHECK ((paused_since_us IS NULL) = (probe_at_us IS NULL))
 ) STRICT;
 
@@ -60,9 +60,11 @@ CREATE TABLE lanes (
     resting_until_us INTEGER NOT NULL DEFAULT 0,         -- an unanswered attempt may still be under way at the node
     in_flight        INTEGER NOT NULL DEFAULT 0 CHECK (in_flight IN (0, 1)),
     wait             TEXT CHECK (wait IN ('held', 'paused')), -- why the head waits for more than time
-    stood_still_us   INTEGER NOT NULL DEFAULT 0 CHECK (stood_still_us >= 0), -- all such waits so far, added up
+    waiting_since_us INTEGER,                            -- for as long as it does, windows stand still
+    stood_still_us   INTEGER NOT NULL DEFAULT 0 CHECK (stood_still_us >= 0), -- all such waits that have ended, added up
     newest_id        INTEGER REFERENCES deliveries (id), -- newest ever recorded: repetitions are compared with it
     CHECK ((head_id IS NULL) = (due_at_us IS NULL)),
+    CHECK ((wait IS NULL) = (waiting_since_us IS NULL)),
     CHECK (in_flight = 0 OR head_id IS NOT NULL)
 ) STRICT;
 CREATE INDEX lanes_due ON lanes (provider_id, due_at_us, head_id) WHERE due_at_us IS NOT NULL AND in_flight = 0;
