@@ -85,6 +85,8 @@ _OBJECT_METHODS: dict[Module, frozenset[str]] = {
     Module.TOKENS: frozenset({"GET", "PUT", "PATCH"}),
 }
 COMMANDS = frozenset({"CANCEL_RESERVATION", "RESERVE_NOW", "START_SESSION", "STOP_SESSION", "UNLOCK_CONNECTOR"})
+#: decoded, these split a path again or end it: a real 1.x node cuts at ``#`` and starts a query at ``?``
+_AMBIGUOUS = frozenset("/\\;%?#")
 _VERSIONS = frozenset({"2.2", "2.2.1"})
 _MODULES = {module.value: module for module in Module}
 _ROLES = {role.value: role for role in InterfaceRole}
@@ -141,7 +143,7 @@ def _split(raw_path: str) -> tuple[str, ...] | None:
                 piece = unquote(piece, errors="strict")  # noqa: PLW2901  the decoded spelling replaces the raw one
             except UnicodeDecodeError:
                 return None
-        if piece in ("", ".", "..") or any(char in piece for char in "/\\;%") or not piece.isprintable():
+        if piece in ("", ".", "..") or any(char in piece for char in _AMBIGUOUS) or not piece.isprintable():
             return None
         decoded.append(piece)
     return tuple(decoded)
