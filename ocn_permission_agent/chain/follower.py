@@ -5,7 +5,7 @@ anywhere before leaves everything as it was (permissions-contract.md §4 tells w
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ocn_permission_agent.chain.blocks import Header, RawLog
 from ocn_permission_agent.chain.cursor import (
@@ -29,6 +29,15 @@ from ocn_permission_agent.errors import ChainReorganised, ChainUnavailable
 
 #: headers asked for first when looking for a common block; doubled each time
 _FIRST_LOOK_BACK = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """Where we stand after a look at the endpoint: on `tip`, with `events` new and `dropped_blocks` reorganised."""
+
+    tip: Link
+    events: tuple[Event, ...] = ()
+    dropped_blocks: int = 0
 
 
 class Follower:
@@ -64,8 +73,8 @@ class Follower:
             events = await self._store.events(after=-1, until=headers[-1].number)
             self._window = Window(tuple(_links(Facts.none(), headers, events)))
 
-    async def advance(self, report: Report) -> Link | None:
-        """Go to the head and say where that is; None when the endpoint is behind the block we stand on.
+    async def advance(self, report: Report) -> Move | None:
+        """Go to the head and tell the way; None when the endpoint is behind the block we stand on.
 
         Raises:
             ChainUnavailable: no usable answer; we stand where we stood.
@@ -77,7 +86,7 @@ class Follower:
             return await self._cross_gap(report)
         glimpse = await self._source.glimpse(tip.header.number + 1)
         if glimpse.head.hash == tip.header.hash:
-            return tip
+            return Move(tip=tip)
         if glimpse.head.number <= tip.header.number and self._window.holds(glimpse.head):
             return None
         base = await self._common_block(tip.header, glimpse.head)
@@ -106,7 +115,7 @@ class Follower:
             "it is far behind, or the chain was reorganised deeper than that"
         )
 
-    async def _step(self, base: int, head: Header, logs: Sequence[RawLog] | None) -> Link:
+    async def _step(self, base: int, head: Header, logs: Sequence[RawLog] | None) -> Move:
         """Put the blocks above `base` on it; what stood there before is dropped and looked at again."""
         kept = self._window.cut_to(base)
         if kept.tip is None:
@@ -116,8 +125,10 @@ class Follower:
             raise ChainReorganised(f"{self._source.endpoint} changed its blocks while we looked")
         found = await self._logs_up_to(head, base + 1) if logs is None else logs
         _demand_logs_of(headers, found)
-        dropped = [event for link in self._window.above(base) for event in link.events]
-        return await self._land(kept, kept.tip.facts, headers, found, dropped)
+        gone = self._window.above(base)
+        dropped = [event for link in gone for event in link.events]
+        move = await self._land(kept, kept.tip.facts, headers, found, dropped)
+        return replace(move, dropped_blocks=len(gone))
 
     async def _headers_up_to(self, head: Header, first: int) -> list[Header]:
         headers = [*await self._source.headers(range(first, head.number)), head]
@@ -143,7 +154,7 @@ class Follower:
         await self._store.rewind(base, progress)
         self._window, self._progress = self._window.cut_to(base), progress
 
-    async def _cross_gap(self, report: Report) -> Link | None:
+    async def _cross_gap(self, report: Report) -> Move | None:
         """Read old blocks by number, up to the 256 that can still change, and those one by one; then look at all."""
         head = await self._source.head()
         progress = self._progress or await self._begin(head)
@@ -161,9 +172,9 @@ class Follower:
             facts, after = self._window.tip.facts, self._window.tip.header.number
         for event in await self._store.events(after=after, until=progress.scanned_to):
             facts = apply(facts, event)
-        tip = await self._land(Window(), facts, headers, logs, None)
+        move = await self._land(Window(), facts, headers, logs, None)
         report(_told(progress, head.number, head.number, len(logs)))
-        return tip
+        return move
 
     async def _begin(self, head: Header) -> Progress:
         first_block = await self._scanner.first_block(head.number)
@@ -191,7 +202,7 @@ class Follower:
         headers: Sequence[Header],
         logs: Sequence[RawLog],
         dropped: Sequence[Event] | None,
-    ) -> Link:
+    ) -> Move:
         """Fold the new blocks, look at the state of what they touched, store it all, stand on the last.
 
         Args:
@@ -213,15 +224,16 @@ class Follower:
         window = kept.extended(links)
         first_block = 0 if self._progress is None else self._progress.first_block
         progress = Progress(first_block=first_block, scanned_to=head.number, complete=True, synced_once=True)
+        events = tuple(event for link in links for event in link.events)
         await self._store.commit(
             above=above,
             headers=headers,
-            events=[event for link in links for event in link.events],
+            events=events,
             oldest=window.links[0].header.number,
             progress=progress,
         )
         self._window, self._progress = window, progress
-        return links[-1]
+        return Move(tip=links[-1], events=events)
 
 
 def _touched(dropped: Sequence[Event], links: Sequence[Link]) -> Touched:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from ocn_permission_agent.chain.backoff import pause_seconds
 from ocn_permission_agent.chain.checks import Findings, check_chain
 from ocn_permission_agent.chain.cursor import Link
-from ocn_permission_agent.chain.follower import Follower
+from ocn_permission_agent.chain.follower import Follower, Move
 from ocn_permission_agent.chain.reader import StateReader
 from ocn_permission_agent.chain.rpc import RpcClient
 from ocn_permission_agent.chain.scan import Report, Scanner, SyncProgress
@@ -23,12 +23,24 @@ from ocn_permission_agent.chain.source import ChainSource
 from ocn_permission_agent.chain.store import ChainStore, Identity
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.address import Address
+from ocn_permission_agent.consent.events import (
+    AgreementObserved,
+    Event,
+    OperatorUnreadable,
+    PartyUnreadable,
+    ServiceObserved,
+    ServiceUnreadable,
+)
+from ocn_permission_agent.consent.facts import Facts
 from ocn_permission_agent.consent.index import ConsentIndex
 from ocn_permission_agent.consent.settings import ConsentSettings
 from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.errors import ChainReorganised, ChainUnavailable, ContractMismatch, StoreUnavailable
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
+
+#: a chain that changes during this many looks in a row is no longer ordinary
+_RESTLESS_LOOKS = 3
 
 
 class Watcher:
@@ -104,13 +116,16 @@ class Watcher:
         Raises:
             ChainUnavailable: no usable answer.
         """
-        return await check_chain(
-            self._source,
-            settings=self._settings,
-            remembered_genesis=await self._store.genesis_hash(),
-            operator=self._operator,
-            public_url=self._public_url,
-        )
+        try:
+            return await check_chain(
+                self._source,
+                settings=self._settings,
+                remembered_genesis=await self._store.genesis_hash(),
+                operator=self._operator,
+                public_url=self._public_url,
+            )
+        except ChainReorganised as error:
+            raise ChainUnavailable(str(error)) from error
 
     async def first_sync(self, report: Report) -> None:
         """Read everything up to the head, or go on where an earlier run was stopped.
@@ -145,29 +160,39 @@ class Watcher:
         while True:
             try:
                 await self.poll_once()
-            except (ChainUnavailable, ChainReorganised, StoreUnavailable) as error:
+            except ChainReorganised as error:
+                # Blocks changed while we looked: ordinary, as long as a next look finds them at rest.
+                failures += 1
+                if failures >= _RESTLESS_LOOKS:
+                    self._alarm("chain.unavailable", str(error))
+            except ChainUnavailable as error:
                 failures += 1
                 self._checked = False
                 self._alarm("chain.unavailable", str(error))
-                asked = self._source.asked_pause_seconds()
-                pause = pause_seconds(failures, spread=self._jitter(), asked_seconds=asked)
+            except StoreUnavailable as error:
+                failures += 1
+                self._alarm("store.unavailable", str(error))
             else:
                 failures = 0
-                pause = self._settings.poll_seconds
-            await self._clock.sleep(pause)
+            await self._clock.sleep(self._pause_seconds(failures))
+
+    def _pause_seconds(self, failures: int) -> float:
+        if failures == 0:
+            return self._settings.poll_seconds
+        asked = self._source.asked_pause_seconds()
+        return pause_seconds(failures, spread=self._jitter(), asked_seconds=asked)
 
     async def _poll(self, report: Report) -> None:
         await self.restore()
         if not await self._is_trusted():
             return
-        before = self._follower.tip
-        tip = await self._follower.advance(report)
-        if tip is None:
+        move = await self._follower.advance(report)
+        if move is None:
             # Its head is a block we passed: a server that lags. The view ages until the head moves on (C8).
             raise ChainUnavailable(f"{self._source.endpoint} is behind the block we know")
         self._lag.set(0)
-        self._view.publish(self._index(tip))
-        self._tell(before, tip)
+        self._view.publish(self._index(move.tip))
+        self._tell(move)
 
     async def _is_trusted(self) -> bool:
         """C12: on an empty store a problem refuses; on a synced one it closes everything until it is gone."""
@@ -212,14 +237,39 @@ class Watcher:
             self._log.error(event, endpoint=self._source.endpoint, reason=reason)
         self._alarmed = event
 
-    def _tell(self, before: Link | None, tip: Link) -> None:
+    def _tell(self, move: Move) -> None:
+        head = move.tip.header
         if self._alarmed is not None:
-            self._log.info("chain.recovered", endpoint=self._source.endpoint, head=tip.header.number)
+            self._log.info("chain.recovered", endpoint=self._source.endpoint, head=head.number)
             self._alarmed = None
         if self._view.block_from_the_future:
-            self._log.error("clock.doubted", head=tip.header.number, block_time=tip.header.time.isoformat())
-        if before is None or before.header.hash != tip.header.hash:
-            self._log.info("head.advanced", head=tip.header.number, events=len(tip.events))
+            self._log.error("clock.doubted", head=head.number, block_time=head.time.isoformat())
+        if move.dropped_blocks:
+            self._log.warning("chain.reorganised", head=head.number, dropped_blocks=move.dropped_blocks)
+        for event in move.events:
+            self._tell_doubt(event, move.tip.facts)
+        if move.events:
+            self._log.info("head.advanced", head=head.number, events=len(move.events))
+
+    def _tell_doubt(self, event: Event, facts: Facts) -> None:
+        """The alarms of C2 and C10: once each, when the doubt arises."""
+        match event:
+            case AgreementObserved():
+                pair = facts.pair(event.customer, event.provider)
+                if pair is not None and pair.contradicted is not None:
+                    self._log.error("agreement.contradicted", customer=event.customer, provider=event.provider)
+            case ServiceObserved():
+                service = facts.services.get(event.provider)
+                if service is not None and service.doubt is not None:
+                    self._log.error("entry.quarantined", address=event.provider, reason=service.doubt.why)
+            case ServiceUnreadable():
+                self._log.error("entry.quarantined", address=event.provider, reason=event.why)
+            case PartyUnreadable():
+                self._log.error("entry.quarantined", address=event.address, reason=event.why)
+            case OperatorUnreadable():
+                self._log.error("entry.quarantined", address=event.operator, reason=event.why)
+            case _:
+                pass
 
     def _log_progress(self, progress: SyncProgress) -> None:
         self._log.info("range.committed", scanned_to=progress.scanned_to, until=progress.until, events=progress.events)

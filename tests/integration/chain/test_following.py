@@ -1,5 +1,6 @@
 """Following a real chain: restarts, forks, gaps, lost logs, wrong contracts, strangers' bytes."""
 
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from ocn_permission_agent.consent.verdict import Standing
 from ocn_permission_agent.errors import ChainUnavailable, ContractMismatch, StoreMismatch
 from ocn_permission_agent.sandbox.chain.calls import Contract, Signature, contract_call
 from tests.chain_fixtures import WALLETS, Deployment
-from tests.chain_harness import CPO, agree, confirm, remember, revoke, settings_for, wallet_address, watching
+from tests.chain_harness import CPO, Watched, agree, confirm, remember, revoke, settings_for, wallet_address, watching
 from tests.fakes import FakeClock
 from tests.faulty_rpc import faulty_rpc
 
@@ -169,6 +170,7 @@ async def test_a_reorganised_revoke_makes_its_grant_wait_anew(chain: Deployment,
         await chain.client.mine(2)
         await watched.poll()
         assert watched.verdict(entitlement).rule == "C4"
+        assert [line["dropped_blocks"] for line in watched.log.named("chain.reorganised")] == [1]
         await confirm(chain)
         await watched.poll()
         assert watched.verdict(entitlement).standing is Standing.OPEN
@@ -233,6 +235,54 @@ async def test_a_fork_deeper_than_the_window_is_never_overwritten(chain: Deploym
         assert watched.view.index is before
 
 
+@pytest.mark.parametrize("seed", range(3))
+async def test_an_agent_that_saw_every_fork_knows_what_a_new_one_learns(
+    chain: Deployment, tmp_path: Path, seed: int
+) -> None:
+    """Random toggles, listings, deletions and forks; only waiting times and sights of the state may differ."""
+    dice = random.Random(seed)  # noqa: S311  a history that can be repeated
+    async with watching(chain, tmp_path / "steady.db") as steady:
+        await steady.poll()
+        snapshots: list[str] = []
+        for step in range(25):
+            match dice.choice(("toggle", "toggle", "list", "delete", "mine", "mark", "fork")):
+                case "toggle":
+                    verb = dice.choice(("createAgreement", "createAgreement", "revokeAgreement"))
+                    call = contract_call(Contract.PERMISSIONS, verb, WALLETS["billing"].address)
+                    await chain.actor(dice.choice(("cpo", "cpo_b"))).send(call)
+                case "list":
+                    ids = dice.sample(range(17), dice.randint(1, 4))
+                    await chain.actor("billing").set_service("Billing", "https://billing.example", ids)
+                case "delete":
+                    await chain.actor("billing").send(contract_call(Contract.PERMISSIONS, "deleteService"))
+                case "mine":
+                    await chain.client.mine(dice.randint(1, 3))
+                case "mark":
+                    snapshots.append(await chain.client.snapshot())
+                case "fork" if snapshots:
+                    height = await chain.client.block_number()
+                    await chain.client.revert(snapshots.pop())
+                    await chain.client.mine(height - await chain.client.block_number() + dice.randint(1, 3))
+                case _:
+                    pass
+            if dice.random() < 0.3:
+                continue
+            await steady.poll()
+            async with watching(chain, tmp_path / f"new-{step}.db") as new:
+                await new.poll()
+                assert _known(steady) == _known(new)
+
+
+def _known(watched: Watched) -> object:
+    facts = watched.view.index.facts
+    pairs = {
+        (customer, provider): (pair.toggles, pair.newest, pair.grant, pair.contradicted)
+        for customer, providers in facts.pairs.items()
+        for provider, pair in providers.items()
+    }
+    return pairs, dict(facts.services), dict(facts.parties), dict(facts.operators), dict(facts.spellings)
+
+
 # --- lost logs, wrong contracts, strange bytes ------------------------------------------------------------------------
 
 
@@ -251,6 +301,7 @@ async def test_a_lost_revoke_closes_the_pair(chain: Deployment, path: Path) -> N
         verdict = watched.agreement().verdict
         assert (verdict.standing, verdict.rule) == (Standing.CLOSED, "C2")
         assert watched.providers() == ()
+        assert len(watched.log.named("agreement.contradicted")) == 1
 
 
 async def test_a_lost_listing_ends_what_was_agreed_under_it(chain: Deployment, path: Path) -> None:
@@ -262,6 +313,7 @@ async def test_a_lost_listing_ends_what_was_agreed_under_it(chain: Deployment, p
         await confirm(chain)
         await watched.poll()
         assert watched.agreement().verdict.rule == "C10"
+        assert len(watched.log.named("entry.quarantined")) == 1
         await chain.actor("billing").set_service("Billing", "https://billing.example", [6, 8])
         await watched.poll()
         assert watched.providers() == ()
