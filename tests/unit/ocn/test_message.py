@@ -156,6 +156,13 @@ def test_response_url_of_other_modules_is_a_member_like_any() -> None:
     assert text.endswith('"body":{"response_url":"x"}}')
 
 
+def test_command_without_response_url_gets_none() -> None:
+    text = message_of(
+        "POST", "/ocpi/receiver/2.2/commands/STOP_SESSION", response_url=INERT, body=b'{"session_id":"s1"}'
+    )
+    assert text.endswith('"body":{"session_id":"s1"}}')
+
+
 def test_signature_stands_between_authorization_and_request_id() -> None:
     text = message_of("PUT", "/ocpi/receiver/2.2/sessions/DE/CPO/s1", ocn_signature="GxkFAGQzVV9=")
     assert '"Authorization":"","OCN-Signature":"GxkFAGQzVV9=","X-Request-ID"' in text

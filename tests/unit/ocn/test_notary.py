@@ -179,3 +179,10 @@ def test_paths_that_are_not_literal_are_never_evaluated(field: str) -> None:
     notary = sign(VALUES, KEYS["party"])
     with pytest.raises(SignatureError, match="literal form"):
         verify(Notary(fields=(field,), hash=notary.hash, rsv=notary.rsv, signatory=notary.signatory), VALUES)
+
+
+def test_field_that_holds_a_container_reads_as_in_javascript() -> None:
+    values: dict[str, Any] = {"body": {"list": ["a", None, 1.5, {"b": 1}, [True]]}}
+    notary = sign(values, KEYS["party"], fields=("$['body']", "$['body']['list']", "$['body']['none']"))
+    assert notary.hash == hash_of("[object Object]a,,1.5,[object Object],true")
+    verify(notary, values)

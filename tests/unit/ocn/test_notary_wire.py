@@ -41,6 +41,7 @@ def test_members_stand_in_the_order_of_every_notary() -> None:
 def test_base64_is_read_as_forgivingly_as_in_javascript() -> None:
     header = notary_header(NOTARY, NodeVersion.V1)
     url_safe = header.replace("+", "-").replace("/", "_").rstrip("=")
+    assert parse_notary(header.rstrip("=") + "=junk") == NOTARY
     assert parse_notary(url_safe) == parse_notary(f" {header[:40]}\n {header[40:]} ") == NOTARY
 
 
@@ -75,7 +76,17 @@ def test_json_that_is_no_notary_is_refused(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"x", b"{}x", notary_json(NOTARY), b"\x1f\x8b", b"\x1f\x8bnope", gzip.compress(b"{}")[:-3]]
+    "content",
+    [
+        b"",
+        b"x",
+        b"{}x",
+        brotli.compress(notary_json(NOTARY))[:-5],
+        notary_json(NOTARY),
+        b"\x1f\x8b",
+        b"\x1f\x8bnope",
+        gzip.compress(b"{}")[:-3],
+    ],
 )
 def test_what_cannot_be_unpacked_is_refused(content: bytes) -> None:
     with pytest.raises(SignatureError):
@@ -95,3 +106,8 @@ def test_small_header_cannot_unpack_to_a_flood(pack: Any) -> None:
     assert len(header) < UNPACKED_LIMIT_BYTES
     with pytest.raises(SignatureError, match="unpacks to more"):
         parse_notary(header)
+
+
+def test_single_character_too_many_is_skipped() -> None:
+    with pytest.raises(SignatureError, match="Decompression failed"):
+        parse_notary("GGGGG")
