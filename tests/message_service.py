@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -67,26 +68,43 @@ class MessageService:
         self.most_at_once = 0
         self._active: Counter[str] = Counter()
         self._runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=0.1)
-        self._site: web.TCPSite | None = None
+        self._site: web.SockSite | None = None
+        self._listening: socket.socket | None = None
         self._port = 0
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
+    async def begin(self) -> None:
+        await self._runner.setup()
+        await self.rise()
+
     async def rise(self) -> None:
         if self._site is None:
-            self._site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
+            self._listening = socket.create_server(("127.0.0.1", self._port), backlog=128)
+            self._port = self._listening.getsockname()[1]
+            self._site = web.SockSite(self._runner, self._listening)
             await self._site.start()
-            self._port = self._site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
 
     async def fall(self) -> None:
         """Nobody listens any more: connection refused."""
-        if self._site is not None:
-            await self._site.stop()
-            self._site = None
-            for connection in self._runner.server.connections if self._runner.server else []:
-                connection.force_close()
+        if self._site is None or self._listening is None:
+            return
+        # First accept nothing more, and let what was just accepted be made: asyncio (3.11) leaks a connection whose
+        # server closes between the two.
+        asyncio.get_running_loop().remove_reader(self._listening.fileno())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await self._site.stop()
+        self._site = None
+        for connection in self._runner.server.connections if self._runner.server else []:
+            connection.force_close()
+
+    async def end(self) -> None:
+        self.let_go.set()
+        await self.fall()
+        await self._runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         received = Received(dict(request.headers), await request.read())
@@ -130,11 +148,8 @@ def _ocpi(http_status: int, code: int, message: str) -> web.Response:
 @asynccontextmanager
 async def message_service(mood: Callable[[], Mood] = accept_all) -> AsyncIterator[MessageService]:
     service = MessageService(mood)
-    await service._runner.setup()
-    await service.rise()
+    await service.begin()
     try:
         yield service
     finally:
-        service.let_go.set()
-        await service.fall()
-        await service._runner.cleanup()
+        await service.end()
