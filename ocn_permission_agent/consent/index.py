@@ -115,6 +115,7 @@ class ConsentIndex:
             distrust=distrust,
         )
         self._remembered: dict[Party, tuple[_Judged, ...]] = {}
+        self._answered: dict[tuple[Party, Module, InterfaceRole], tuple[Entitlement, ...]] = {}
 
     @classmethod
     def empty(cls) -> "ConsentIndex":
@@ -145,11 +146,15 @@ class ConsentIndex:
 
     def providers_for(self, sender: Party, module: Module, role: InterfaceRole) -> tuple[Entitlement, ...]:
         """Who must hear of a request of this party (any letter case) to this interface; open or held by C1-C7."""
+        question = (sender, module, role)
+        answer = self._answered.get(question)
+        if answer is not None:
+            return answer
         judged = self._judged(sender)
-        if not judged:
-            return ()
-        interface = (module, role)
-        return tuple(each.entitlement for each in judged if judge_interface(each.case, interface) is None)
+        answer = tuple(each.entitlement for each in judged if judge_interface(each.case, (module, role)) is None)
+        if judged:
+            self._answered[question] = answer
+        return answer
 
     def verdict(
         self,
