@@ -238,7 +238,10 @@ class Agent:
                     ("dispatcher", engine.dispatcher.run),
                     ("upkeep", engine.upkeep.run),
                 ):
-                    group.create_task(supervise(name, loop, clock=self._clock, log=self._log), name=name)
+                    group.create_task(
+                        supervise(name, loop, clock=self._clock, log=self._log, stopping=self._stop_asked.is_set),
+                        name=name,
+                    )
 
     def _forget_engine(self) -> None:
         self._engine = None

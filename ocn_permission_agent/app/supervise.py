@@ -22,8 +22,18 @@ def pause_before_restart(failures: int, *, spread: float) -> float:
     return pause * (0.8 + 0.4 * spread)
 
 
-async def supervise(name: str, loop: Callable[[], Awaitable[None]], *, clock: Clock, log: Log) -> None:
-    """Run `loop` for ever: start it again, with a pause and an alarm, whenever it fails. Ends only by cancellation."""
+async def supervise(
+    name: str,
+    loop: Callable[[], Awaitable[None]],
+    *,
+    clock: Clock,
+    log: Log,
+    stopping: Callable[[], bool] = lambda: False,
+) -> None:
+    """Run `loop` for ever: start it again, with a pause and an alarm, whenever it fails.
+
+    Ends by cancellation, or with the loop once `stopping` says that this is what was asked for.
+    """
     failures = 0
     while True:
         started = clock.monotonic()
@@ -37,6 +47,8 @@ async def supervise(name: str, loop: Callable[[], Awaitable[None]], *, clock: Cl
             failures = 1 if clock.monotonic() - started > _HEALTHY_SECONDS else failures + 1
             log.error("loop.failed", loop=name, failures=failures, error=type(error).__name__, exc_info=True)
         else:
+            if stopping():
+                return
             failures += 1
             log.error("loop.failed", loop=name, failures=failures, error="ended", reason="it ended by itself")
         await clock.sleep(pause_before_restart(failures, spread=random.random()))  # noqa: S311  a jitter is no secret

@@ -6,7 +6,7 @@ from pathlib import Path
 from ocn_permission_agent.cli.failing import CommandFailed
 
 #: what the extra `demo` brings
-_EXTRA = ("eth_tester", "eth")
+_EXTRA = ("eth", "eth_keys")
 
 
 def demo(*, once: bool, proxy_port: int | None, admin_port: int | None, info_file: Path | None) -> int:

@@ -205,7 +205,7 @@ def agent_process(
             "poll_seconds": 0.25,
         },
         "store": {"url": f"sqlite:///{files.store}"},
-        "delivery": {"schedule_seconds": [0.5, 0.5, 1, 1, 2]},
+        "delivery": {"schedule_seconds": [0.5, 0.5, 1, 1, 2], "attempt_timeout_seconds": 5},
         "network": {"allow_http": True, "allow_addresses": ["127.0.0.0/8"]},
         "log": {"format": "json", "level": "info"},
     }

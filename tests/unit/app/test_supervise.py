@@ -35,6 +35,16 @@ async def test_a_loop_that_fails_is_started_again_with_an_alarm() -> None:
     assert all(call.args == ("loop.failed",) for call in log.calls)
 
 
+async def test_a_loop_that_was_asked_to_stop_ends_without_an_alarm() -> None:
+    log: Any = CapturingLogger()
+
+    async def loop() -> None:
+        return
+
+    await supervise("dispatcher", loop, clock=FakeClock(), log=log, stopping=lambda: True)
+    assert log.calls == []
+
+
 @pytest.mark.parametrize(("failures", "pause"), [(1, 1.0), (2, 2.0), (5, 16.0), (7, 60.0), (99, 60.0)])
 def test_pauses_double_up_to_a_minute(failures: int, pause: float) -> None:
     assert pause_before_restart(failures, spread=0.5) == pytest.approx(pause)
