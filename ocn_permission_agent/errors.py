@@ -11,7 +11,9 @@
     │   ├── ChainUnavailable  no usable answer from the RPC; the view ages, the watcher tries again
     │   │   └── ChainAnswerTooLarge  over our limit; ask for less at once
     │   ├── ChainReorganised  the block we stand on is gone; walk back
-    │   └── ContractMismatch  these are not the contracts we were told to follow
+    │   ├── ContractMismatch  these are not the contracts we were told to follow
+    │   ├── WriteRefused      a contract write that would fail, cost too much, or did fail; exit 1
+    │   └── WriteUnsettled    sent, but what became of it is not known; look before sending again
     ├── UpstreamError        the node did not answer as HTTP
     │   ├── UpstreamUnreachable  → 502, OCPI 4003
     │   └── UpstreamTimeout      → 504, OCPI 4002
@@ -67,6 +69,14 @@ class ChainReorganised(ChainError):
 
 class ContractMismatch(ChainError):
     """Chain id, genesis, code or storage is not that of the configured contracts."""
+
+
+class WriteRefused(ChainError):
+    """A write to the contracts that was not sent, or was sent and failed; the message says which and why."""
+
+
+class WriteUnsettled(ChainError):
+    """A write that was sent and is not, or no longer, in a confirmed block; it may still get there."""
 
 
 class UpstreamError(AgentError):

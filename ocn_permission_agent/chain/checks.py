@@ -72,7 +72,7 @@ async def check_chain(
     if genesis.hash != expected:
         problems.append(f"the endpoint's genesis block is {genesis.hash}, not {expected}")
     if not problems:
-        problems += await _check_contracts(source, settings)
+        problems += await check_contracts(source, settings)
     if not problems:
         problems += await _check_operator(source, settings, operator, public_url)
     return Findings(
@@ -81,7 +81,8 @@ async def check_chain(
     )
 
 
-async def _check_contracts(source: ChainSource, settings: ChainSettings) -> list[str]:
+async def check_contracts(source: ChainSource, settings: ChainSettings) -> list[str]:
+    """Whether both contracts are there and belong together; one sentence for each problem."""
     problems = []
     for name, contract in (("Registry", settings.registry), ("Permissions", settings.permissions)):
         found = await source.has_code(contract, "latest")

@@ -143,6 +143,13 @@ def read_service(data: bytes) -> ServiceState:
     return ServiceState(permissions=ids & KNOWN_IDS, unknown_ids=len(ids - KNOWN_IDS))
 
 
+def read_service_texts(data: bytes) -> tuple[bytes, bytes]:
+    """`getService`: name and url, raw."""
+    if len(data) > SIZE_LIMIT_BYTES:
+        raise Malformed(_TOO_LARGE)
+    return _bytes_at(data, 2), _bytes_at(data, 3)
+
+
 def read_flag(data: bytes) -> bool:
     """`hasUserAgreementByAddress`."""
     number = _number_at(data, 0)

@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from ocn_permission_agent import __version__
+from ocn_permission_agent.cli.contract_commands import agreement, service
 
 _CONFIG = click.option(
     "--config",
@@ -82,6 +83,10 @@ def demo(*, once: bool, proxy_port: int | None, admin_port: int | None, info_fil
     from ocn_permission_agent.cli import showing
 
     sys.exit(showing.demo(once=once, proxy_port=proxy_port, admin_port=admin_port, info_file=info_file))
+
+
+commands.add_command(service)
+commands.add_command(agreement)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

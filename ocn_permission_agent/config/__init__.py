@@ -107,6 +107,22 @@ def load_admin_access(path: Path | None, *, environ: Mapping[str, str] | None = 
     return AdminAccess(admin=build.admin(evaluated.values), store_path=folder / evaluated.values["store.url"])
 
 
+def load_chain_access(path: Path | None, *, environ: Mapping[str, str] | None = None) -> ChainSettings:
+    """Read only ``[chain]``: whoever writes to the contracts need not be a node's operator.
+
+    Raises:
+        ConfigError: the file cannot be read, or keys of that section have problems.
+    """
+    evaluated = _evaluated(path, folder=_folder(path), environ=environ)
+    needed = ("chain.", "[chain]", "OCN_AGENT_CHAIN")
+    found = (*evaluated.problems, *problems_between(evaluated))
+    problems = [problem for problem in found if problem.startswith(needed)]
+    followed = contracts(evaluated)
+    if problems or followed is None:
+        raise ConfigError(problems)
+    return build.chain(evaluated.values, followed)
+
+
 def _folder(path: Path | None) -> Path:
     return (Path.cwd() if path is None else path.absolute().parent).resolve()
 

@@ -17,6 +17,10 @@ from ocn_permission_agent.ocpi.party import Party
 PREFIX = "OCN_AGENT_"
 #: names the configuration file itself; read by the CLI
 CONFIG_VARIABLE = "OCN_AGENT_CONFIG"
+#: keys of those who write to the contracts; read by the CLI, never by the agent
+WALLET_VARIABLES = frozenset(
+    f"OCN_AGENT_WALLET_{name}{suffix}" for name in ("KEY", "PASSWORD") for suffix in ("", "_FILE")
+)
 #: Kubernetes and Docker links put these beside a service called "ocn-agent…"; they are nobody's mistake
 _ORCHESTRATOR = re.compile(r"OCN_AGENT_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)")
 _SERVICE_VARIABLE = re.compile(r"OCN_AGENT_DELIVERY_SERVICES_([A-Z0-9]{2})_([A-Z0-9]{3})_[A-Z_]+")
@@ -152,6 +156,8 @@ def _from_environment(environ: Mapping[str, str], keys: Iterable[Key], problems:
     given: dict[str, Given] = {}
     for variable, raw in environ.items():
         if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE or _ORCHESTRATOR.fullmatch(variable):
+            continue
+        if variable in WALLET_VARIABLES:
             continue
         if variable.endswith("_PORT") and raw.startswith(("tcp://", "udp://")):
             continue

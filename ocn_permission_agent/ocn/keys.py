@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Self
+from typing import ClassVar, Self
 
 from coincurve import PrivateKey, PublicKey
 from eth_hash.auto import keccak
@@ -21,6 +21,8 @@ class OperatorKey:
 
     __slots__ = ("_key", "address")
 
+    #: what sentences call it
+    called: ClassVar[str] = "the operator key"
     #: ``0x`` and 40 lower-case hex digits, the form of `consent.address.Address`
     address: str
 
@@ -34,7 +36,7 @@ class OperatorKey:
             self._key = PrivateKey(secret)
         except ValueError:
             # No `from`: the foreign error may quote the key.
-            raise ConfigError(["the operator key is not a usable private key"]) from None
+            raise ConfigError([f"{self.called} is not a usable private key"]) from None
         self.address = _address_of(self._key.public_key)
 
     @classmethod
@@ -52,10 +54,10 @@ class OperatorKey:
         if found := _HEX_KEY.fullmatch(text):
             return cls(bytes.fromhex(found[1]))
         if not text.startswith("{"):
-            raise ConfigError(["the operator key is neither 64 hexadecimal digits nor a V3 keystore"])
+            raise ConfigError([f"{cls.called} is neither 64 hexadecimal digits nor a V3 keystore"])
         if password is None:
-            raise ConfigError(["the operator key is a keystore, but no password is given"])
-        return cls(_open_keystore(text, password))
+            raise ConfigError([f"{cls.called} is a keystore, but no password is given"])
+        return cls(_open_keystore(text, password, called=cls.called))
 
     def sign(self, text: bytes) -> str:
         """Sign as ``personal_sign`` does: ``r s v`` as 130 lower-case hex digits, no ``0x``, v ``1b`` or ``1c``."""
@@ -130,10 +132,10 @@ def _address_of(public_key: PublicKey) -> str:
     return "0x" + keccak(public_key.format(compressed=False)[1:])[-20:].hex()
 
 
-def _open_keystore(text: str, password: str) -> bytes:
+def _open_keystore(text: str, password: str, *, called: str) -> bytes:
     from eth_account import Account  # noqa: PLC0415  half a second of import, needed by few
 
     try:
         return bytes(Account.decrypt(json.loads(text), password))
     except (ValueError, TypeError, KeyError, NotImplementedError):
-        raise ConfigError(["the operator keystore cannot be opened: wrong password or not a V3 keystore"]) from None
+        raise ConfigError([f"{called} cannot be opened: wrong password or not a V3 keystore"]) from None
