@@ -5,6 +5,7 @@ differ between the two lines of node software.
 """
 
 from dataclasses import dataclass, replace
+from urllib.parse import quote
 
 from ocn_permission_agent.errors import CanonicalError
 from ocn_permission_agent.ocn.binding import (
@@ -50,6 +51,8 @@ _HEADERS = {
     NodeVersion.V1: _HEADERS_OF_V1,
     NodeVersion.V2: (*_HEADERS_OF_V1, "OCN-Verification-Status", "test-tool-origin"),
 }
+#: characters of a path segment that stand for themselves (RFC 3986 §3.3), and the slash between segments
+_PLAIN_IN_PATHS = "/!$&'()*+,:=@"
 #: what 2.x writes where the sender said nothing (c.3 rule 7)
 NOT_PRESENTED = "NOT_PRESENTED"
 
@@ -120,11 +123,20 @@ def copy_message(
         sender=sender,
         receiver=receiver,
         verification_status=NOT_PRESENTED if version is NodeVersion.V2 else None,
-        url_path=request.url_path,
+        url_path=None if request.url_path is None else path_text(request.url_path, version),
         query_params=query_params(request, response_url=response_url),
         body=body,
     )
     return _message_text(message, version)
+
+
+def path_text(url_path: str, version: NodeVersion) -> str:
+    """A decoded `url_path` as the receiving node needs it.
+
+    1.x encodes it itself, ``%`` included. 2.x puts it into the request line as it is, where a blank or an ``ä`` would
+    break it, so there each segment is percent-encoded.
+    """
+    return url_path if version is NodeVersion.V1 else quote(url_path, safe=_PLAIN_IN_PATHS, errors="replace")
 
 
 def copy_body(request: OcpiRequest, *, version: NodeVersion, response_url: str | None = None) -> bytes | None:

@@ -1,10 +1,13 @@
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ocn_permission_agent.errors import CanonicalError
 from ocn_permission_agent.ocn.keys import OperatorKey, recover
-from ocn_permission_agent.ocn.message import NOT_PRESENTED, copy_message, read_message
+from ocn_permission_agent.ocn.message import NOT_PRESENTED, copy_message, path_text, read_message
 from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.ocpi.party import Party
 from tests.factories import a_request
@@ -119,7 +122,7 @@ def test_copy_of_a_session_is_what_the_receiving_node_would_write(version: NodeV
         ),
         ("POST", "/ocpi/2.2/sender/chargingprofiles/result/7", {"body": b"{}"}, ',"url_path":"7","body":{}'),
         ("POST", "/ocpi/sender/2.2/commands/START_SESSION/7", {"body": b"{}"}, ',"url_path":"7","body":{}'),
-        ("PUT", "/ocpi/receiver/2.2/sessions/DE/CPO/s%C3%A4", {"body": b"null"}, ',"url_path":"/DE/CPO/sä"'),
+        ("PUT", "/ocpi/receiver/2.2/sessions/DE/CPO/s1", {"body": b"null"}, ',"url_path":"/DE/CPO/s1"'),
         ("PUT", "/ocpi/receiver/2.2/sessions/DE/CPO/s1", {"body": b" \n"}, ',"url_path":"/DE/CPO/s1"'),
     ],
 )
@@ -282,3 +285,34 @@ def test_empty_or_null_test_tool_flag_is_none() -> None:
     for flag in ('""', "null"):
         text = GOOD.replace('"Authorization"', f'"test-tool-origin":{flag},"Authorization"').encode()
         assert read_message(text, version=NodeVersion.V2).test_tool_origin is None
+
+
+@pytest.mark.parametrize(
+    ("segment", "for_v1", "for_v2"),
+    [
+        ("S1", "S1", "S1"),
+        ("a%20b", "a b", "a%20b"),
+        ("%C3%A4%E2%82%AC", "ä€", "%C3%A4%E2%82%AC"),
+        ("a+b&c=d:e@f,g!h~i", "a+b&c=d:e@f,g!h~i", "a+b&c=d:e@f,g!h~i"),
+        ("a%22b%3Cc%7C%5B%5D", 'a\\"b<c|[]', "a%22b%3Cc%7C%5B%5D"),
+    ],
+)
+def test_path_is_decoded_for_the_version_that_encodes_it_and_encoded_for_the_other(
+    segment: str, for_v1: str, for_v2: str
+) -> None:
+    path = f"/ocpi/receiver/2.2/sessions/DE/CPO/{segment}"
+    assert f'"url_path":"/DE/CPO/{for_v1}",' in message_of("PUT", path, body=b"{}")
+    assert f'"url_path":"/DE/CPO/{for_v2}",' in message_of("PUT", path, version=NodeVersion.V2, body=b"{}")
+
+
+def test_path_that_no_encoding_can_hold_gets_question_marks() -> None:
+    assert path_text("/a/\ud83d", NodeVersion.V2) == "/a/%3F"
+
+
+@given(segments=st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/"), min_size=1)))
+def test_path_for_the_version_that_sends_it_raw_is_plain_ascii_and_reads_back(segments: list[str]) -> None:
+    text = path_text("/" + "/".join(segments), NodeVersion.V2)
+    assert text.isascii()
+    assert text.isprintable()
+    assert not set(text) & set(' "#?;%\\') - {"%"}
+    assert [unquote(piece) for piece in text.split("/")[1:]] == (segments or [""])
