@@ -1,25 +1,26 @@
 """The one seam to web3: transactions out, receipts in. Imported only by commands that write.
 
-web3 left alone would repeat requests, fetch URLs that a contract names (EIP-3668) and quote the endpoint's URL, which
-may hold a key, in its errors: none of that happens here.
+web3 left alone would repeat requests, forget a revert's reason, fetch URLs that a contract names (EIP-3668) and quote
+the endpoint's URL, which may hold a key, in its errors: none of that happens here.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from aiohttp import ClientError, ClientTimeout
 from hexbytes import HexBytes
 from web3 import AsyncHTTPProvider, AsyncWeb3
-from web3.exceptions import ContractLogicError, TransactionNotFound, Web3Exception, Web3RPCError
+from web3.exceptions import TransactionNotFound, Web3Exception, Web3RPCError
 from web3.middleware import ExtraDataToPOAMiddleware
-from web3.types import TxParams
+from web3.types import RPCEndpoint
 
+from ocn_permission_agent.chain.blocks import quantity
 from ocn_permission_agent.chain.fees import Prices
-from ocn_permission_agent.chain.revert import in_words, reason_of
+from ocn_permission_agent.chain.revert import refusal
 from ocn_permission_agent.chain.text import shown
 from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.errors import ChainUnavailable, WriteRefused
@@ -85,8 +86,7 @@ class Gateway:
         Raises:
             WriteRefused: the contract refuses; its reason is told.
         """
-        with self._translated():
-            await self._web3.eth.call(self._call(data, sender), "latest" if block_number is None else block_number)
+        await self._try("eth_call", data, sender, "latest" if block_number is None else hex(block_number))
 
     async def estimate_gas(self, data: bytes, *, sender: Address) -> int:
         """Gas for a call, as the endpoint estimates it.
@@ -94,8 +94,18 @@ class Gateway:
         Raises:
             WriteRefused: the contract refuses; its reason is told.
         """
+        return quantity(await self._try("eth_estimateGas", data, sender))
+
+    async def _try(self, method: str, data: bytes, sender: Address, *rest: str) -> object:
+        """Asked without web3's own reading of errors, which drops the reason when there are no revert data."""
+        call = {"from": sender, "to": self._contract, "data": f"0x{data.hex()}"}
         with self._translated():
-            return int(await self._web3.eth.estimate_gas(self._call(data, sender)))
+            response: dict[str, Any] = dict(await self._provider.make_request(RPCEndpoint(method), [call, *rest]))
+            error = response.get("error")
+            if error is None:
+                return response["result"]
+        fields = error if isinstance(error, dict) else {"message": str(error)}
+        raise WriteRefused(refusal(str(fields.get("message", "")), fields.get("data")))
 
     async def account(self, owner: Address) -> Account:
         """What the payer has."""
@@ -145,15 +155,10 @@ class Gateway:
         with self._translated():
             return int(await self._web3.eth.block_number)
 
-    def _call(self, data: bytes, sender: Address) -> TxParams:
-        return {"from": self._web3.to_checksum_address(sender), "to": self._contract, "data": HexBytes(data)}
-
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except ContractLogicError as error:
-            raise WriteRefused(_capital(in_words(reason_of(error.message, error.data)))) from None
         except Web3RPCError as error:
             raise _Refused(self.endpoint, _text_of(error)) from None
         except (Web3Exception, ClientError, OSError, ValueError, KeyError, TypeError) as error:
@@ -174,7 +179,3 @@ def _text_of(error: Web3RPCError) -> str:
     detail = response.get("error", "")
     message = detail.get("message", "") if isinstance(detail, dict) else detail
     return shown(str(message).encode("utf-8", "replace")) or "no reason given"
-
-
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]

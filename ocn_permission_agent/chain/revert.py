@@ -8,7 +8,9 @@ from ocn_permission_agent.chain.text import shown
 _ERROR = bytes.fromhex("08c379a0")
 #: geth and anvil give the bytes in hex, OpenEthereum and older Nethermind put this word before them
 _DATA = re.compile(r"(?:Reverted )?0x((?:[0-9a-fA-F]{2})*)")
-_PREFIX = re.compile(r"^(?:VM Exception while processing transaction: )?(?:execution )?reverted?(?: with reason)?:? *")
+_REVERTED = re.compile(
+    r"(?:VM Exception while processing transaction: )?(?:execution )?revert(?:ed)?(?: with reason)?:? *"
+)
 
 #: sentences of the Permissions contract (registry 1.2.1), and what they mean for whoever called
 _MEANING = {
@@ -42,16 +44,21 @@ def reason_in(data: object) -> str | None:
     return shown(raw[68 : 68 + length]) if length <= len(raw) - 68 else None
 
 
-def reason_of(message: str | None, data: object) -> str:
-    """The contract's own sentence, from the data or else from the endpoint's message."""
-    reason = reason_in(data)
-    if reason is None:
-        reason = shown(_PREFIX.sub("", message or "").encode("utf-8", "replace"))
-    return reason or "no reason given"
+def refusal(message: str, data: object) -> str:
+    """A sentence about an error object that answered a call: the contract's reason and what it means, if it told one.
 
-
-def in_words(reason: str) -> str:
-    """The contract's sentence, followed by what it means."""
-    meaning = _MEANING.get(reason)
-    quoted = f"the contract refuses: {reason.rstrip('.')}"
+    Args:
+        message: the endpoint's own words.
+        data: of the error object, where a reverted call's data stand.
+    """
+    reason, found = reason_in(data), _REVERTED.match(message)
+    if reason is None and found is None:
+        return f"The call fails: {_escaped(message) or 'no reason given'}."
+    said = reason or _escaped(message[found.end() if found else 0 :]) or "no reason given"
+    meaning = _MEANING.get(said)
+    quoted = f"The contract refuses: {said.rstrip('.')}"
     return f"{quoted} – {meaning}." if meaning else f"{quoted}."
+
+
+def _escaped(text: str) -> str:
+    return shown(text.encode("utf-8", "replace"))

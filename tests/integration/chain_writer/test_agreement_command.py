@@ -65,17 +65,28 @@ async def test_a_provider_can_be_named_by_its_party_and_the_key_come_from_the_en
 
 
 @pytest.mark.parametrize(
-    ("verb", "provider", "reason"),
+    ("wanted", "reason"),
     [
-        ("create", "emsp", "The contract refuses: Provider has no registered Service – the provider lists no service"),
-        ("revoke", "billing", "The contract refuses: No Agreement made between user and provider – there is no"),
+        (
+            ("create", "emsp"),
+            "The contract refuses: Provider has no registered Service – the provider lists no service",
+        ),
+        (("revoke", "billing"), "The contract refuses: No Agreement made between user and provider – there is no"),
     ],
 )
 async def test_what_the_contract_would_refuse_is_told_in_words_and_not_sent(
-    chain: Deployment, calling: Calling, config: Path, cpo: Path, verb: str, provider: str, reason: str
+    chain: Deployment, calling: Calling, config: Path, wanted: tuple[str, str], reason: str
 ) -> None:
+    verb, provider = wanted
     finished = await calling(
-        "agreement", verb, "--provider", WALLETS[provider].address, "--config", config, "--key-file", cpo, "--yes"
+        "agreement",
+        verb,
+        "--provider",
+        WALLETS[provider].address,
+        "--config",
+        config,
+        "--yes",
+        OCN_AGENT_WALLET_KEY=WALLETS["cpo"].key.hex(),
     )
 
     assert (finished.code, finished.out) == (1, "")
@@ -136,7 +147,7 @@ async def test_a_renamed_provider_must_be_named_by_its_address(
 async def test_what_strangers_write_into_a_listing_cannot_touch_the_terminal(
     chain: Deployment, calling: Calling, config: Path, cpo: Path
 ) -> None:
-    name = b"Bill\x1b[2J\xff" + "‮".encode() + b"x" * 500
+    name = b"Bill\x1b[2J\xff" + "\u202e".encode() + b"x" * 500
     await chain.actor("billing").set_service(name, b"https://b.example\r\nid 0", [6, 17, 2**255])
 
     finished = await calling(

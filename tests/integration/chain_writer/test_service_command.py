@@ -21,7 +21,15 @@ def to_chain(chain: Deployment, tmp_path: Path) -> list[str]:
 
 async def test_a_service_is_listed_and_changed(chain: Deployment, calling: Calling, to_chain: list[str]) -> None:
     finished = await calling(
-        "service", "set", "--name", "Ladesäule ⚡", "--url", "https://b.example/terms", "--permissions", "6, 4", *to_chain
+        "service",
+        "set",
+        "--name",
+        "Ladesäule ⚡",
+        "--url",
+        "https://b.example/terms",
+        "--permissions",
+        "6, 4",
+        *to_chain,
     )
 
     assert finished.code == 0, finished.err
@@ -47,20 +55,21 @@ async def test_a_service_is_deleted(chain: Deployment, calling: Calling, to_chai
 
 
 @pytest.mark.parametrize(
-    ("name", "url", "permissions", "problem"),
+    ("service", "problem"),
     [
-        ("", "https://b", "6", "The name is empty; a listing without name and url cannot be told from a deletion."),
-        ("B", " ", "6", "The url is empty; a listing without name and url cannot be told from a deletion."),
-        ("B\nC", "https://b", "6", "The name holds control or other invisible characters."),
-        ("ä" * 33, "https://b", "6", "The name is 66 bytes long; 64 is the most."),
-        ("B", "https://b", "6,17", "There is no permission 17: 0 to 16 are known."),
-        ("B", "https://b", "6,8,6", "Listed more than once: 6."),
-        ("B", "https://b", ",", "There are no permissions; the contract takes a listing without any for a deletion."),
+        (("", "https://b", "6"), "The name is empty; a listing without name and url cannot be told from a deletion."),
+        (("B", " ", "6"), "The url is empty; a listing without name and url cannot be told from a deletion."),
+        (("B\nC", "https://b", "6"), "The name holds control or other invisible characters."),
+        (("ä" * 33, "https://b", "6"), "The name is 66 bytes long; 64 is the most."),
+        (("B", "https://b", "6,17"), "There is no permission 17: 0 to 16 are known."),
+        (("B", "https://b", "6,8,6"), "Listed more than once: 6."),
+        (("B", "https://b", ","), "There are no permissions; the contract takes a listing without any for a deletion."),
     ],
 )
 async def test_what_must_not_be_listed_is_bad_usage(
-    calling: Calling, tmp_path: Path, name: str, url: str, permissions: str, problem: str
+    calling: Calling, service: tuple[str, str, str], problem: str
 ) -> None:
+    name, url, permissions = service
     finished = await calling("service", "set", "--name", name, "--url", url, "--permissions", permissions, "--yes")
 
     assert (finished.code, finished.out, finished.err) == (2, "", f"{problem}\n")
