@@ -5,12 +5,15 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from ocn_permission_agent.consent.address import Address, AgreementId, Position
+from ocn_permission_agent.consent.decisions import Decisions
 from ocn_permission_agent.consent.events import (
     AgreementToggled,
     Event,
     Evidence,
     OperatorChanged,
     PartyChanged,
+    PinsBegun,
+    Sent,
     ServiceListed,
 )
 from ocn_permission_agent.consent.facts import Facts
@@ -66,7 +69,14 @@ class History:
         found = address or address_of(party or "")
         self.events.append(PartyChanged(evidence=self.mine(), address=found, party=party, operator=operator))
 
-    def service(self, provider: Address, permissions: Iterable[int], *, nameless: bool = False) -> None:
+    def service(
+        self,
+        provider: Address,
+        permissions: Iterable[int],
+        *,
+        nameless: bool = False,
+        sent: Sent = Sent.DIRECT,
+    ) -> None:
         self.events.append(
             ServiceListed(
                 evidence=self.mine(),
@@ -75,11 +85,17 @@ class History:
                 url="" if nameless else "https://service.example",
                 permissions=frozenset(permissions),
                 nameless=nameless,
+                sent=sent,
             )
         )
 
-    def toggle(self, customer: Address, provider: Address) -> AgreementId:
-        event = AgreementToggled(evidence=self.mine(), customer=customer, provider=provider)
+    def begin_pins(self) -> None:
+        """The first complete sync ends here."""
+        self.mine()
+        self.events.append(PinsBegun(evidence=observed(self.block_number)))
+
+    def toggle(self, customer: Address, provider: Address, sent: Sent = Sent.DIRECT) -> AgreementId:
+        event = AgreementToggled(evidence=self.mine(), customer=customer, provider=provider, sent=sent)
         self.events.append(event)
         return event.evidence.agreement
 
@@ -90,7 +106,13 @@ class History:
         return facts
 
     def index(
-        self, *, confirmations: int = 0, settings: ConsentSettings | None = None, distrust: str | None = None
+        self,
+        *,
+        confirmations: int = 0,
+        settings: ConsentSettings | None = None,
+        distrust: str | None = None,
+        doubt: str | None = None,
+        decisions: Decisions | None = None,
     ) -> ConsentIndex:
         return ConsentIndex(
             facts=self.facts(),
@@ -101,6 +123,8 @@ class History:
             confirmations=confirmations,
             settings=settings or ConsentSettings(),
             distrust=distrust,
+            doubt=doubt,
+            decisions=decisions,
         )
 
 

@@ -186,7 +186,7 @@ class Follower:
     async def _scan(self, progress: Progress, until: int, report: Report) -> Progress:
         """Store the logs of blocks too old to change; a kill loses one range at most."""
         async for piece in self._scanner.ranges(progress.scanned_to + 1, until):
-            events = self._scanner.decode(piece.logs)
+            events = await self._scanner.decode(piece.logs, recent=False)
             progress = replace(progress, scanned_to=piece.last)
             await self._store.add_scanned(events, progress)
             self._progress = progress
@@ -213,7 +213,7 @@ class Follower:
             dropped: events of blocks that are gone; None after a gap, when everything is looked at.
         """
         head, above = headers[-1], headers[0].number - 1
-        links = list(_links(base, headers, self._scanner.decode(logs)))
+        links = list(_links(base, headers, await self._scanner.decode(logs, recent=True)))
         waiting = _waits(base, dropped or (), head)
         facts = links[-1].facts
         for event in waiting:

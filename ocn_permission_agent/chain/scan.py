@@ -9,8 +9,9 @@ from ocn_permission_agent.chain.decode import decode_log
 from ocn_permission_agent.chain.ranges import Width, last_of
 from ocn_permission_agent.chain.settings import ChainSettings
 from ocn_permission_agent.chain.source import ChainSource
+from ocn_permission_agent.chain.transactions import must_be_traced, traced
 from ocn_permission_agent.consent.events import Event
-from ocn_permission_agent.errors import ChainUnavailable
+from ocn_permission_agent.errors import ChainReorganised, ChainUnavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +71,32 @@ class Scanner:
         """The same, all at once."""
         return tuple([log async for piece in self.ranges(first, last) for log in piece.logs])
 
-    def decode(self, logs: Iterable[RawLog]) -> tuple[Event, ...]:
-        """The events of logs, in their order; logs that are none of ours are left out."""
+    async def decode(self, logs: Iterable[RawLog], *, recent: bool) -> tuple[Event, ...]:
+        """The events of logs, in their order, with how they were sent; logs that are none of ours are left out.
+
+        Args:
+            logs: of the two contracts.
+            recent: the blocks can still change, and every endpoint knows their transactions. Endpoints forget old
+                ones; what cannot be looked up is not trusted later (C6).
+
+        Raises:
+            ChainUnavailable: a transaction of a recent block is not told.
+            ChainReorganised: it is in another block by now.
+        """
         registry, permissions = self._settings.registry, self._settings.permissions
-        events = (decode_log(log, registry=registry, permissions=permissions) for log in logs)
-        return tuple(event for event in events if event is not None)
+        decoded = ((log, decode_log(log, registry=registry, permissions=permissions)) for log in logs)
+        events = [(log, event) for log, event in decoded if event is not None]
+        places = {log.transaction_hash: log.block_hash for log, event in events if must_be_traced(event)}
+        found = dict(zip(places, await self._source.transactions(list(places)), strict=True))
+        for wanted, transaction in found.items():
+            if transaction is None and recent:
+                raise ChainUnavailable(f"{self._source.endpoint} does not tell the transaction of a log")
+            if transaction is not None and transaction.block_hash != places[wanted]:
+                raise ChainReorganised(f"{self._source.endpoint} changed its blocks while we looked")
+        return tuple(
+            traced(event, found[log.transaction_hash], permissions=permissions) if must_be_traced(event) else event
+            for log, event in events
+        )
 
     async def first_block(self, head: int) -> int:
         """Where to begin: as configured, else where the Registry was deployed, else 0.

@@ -11,6 +11,7 @@ from ocn_permission_agent.chain.abi import TOPICS
 from ocn_permission_agent.chain.blocks import Header, RawLog, octets, quantity, read_header, read_logs
 from ocn_permission_agent.chain.rpc import Call, Refusal, RpcClient
 from ocn_permission_agent.chain.settings import ChainSettings
+from ocn_permission_agent.chain.transactions import Transaction, read_transaction
 from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.errors import ChainAnswerTooLarge, ChainReorganised, ChainUnavailable
 
@@ -101,6 +102,26 @@ class ChainSource:
         except ChainAnswerTooLarge:
             return None
         return None if isinstance(found, Refusal) else read_logs(found)
+
+    async def transactions(self, hashes: Sequence[str]) -> list[Transaction | None]:
+        """Transactions by their hashes, in this order; None for what is not known, or too large to be read."""
+        answers: list[Transaction | None] = []
+        for start in range(0, len(hashes), 100):
+            answers += await self._some_transactions(hashes[start : start + 100])
+        return answers
+
+    async def _some_transactions(self, hashes: Sequence[str]) -> list[Transaction | None]:
+        try:
+            found = await self._rpc.batch([Call(method="eth_getTransactionByHash", params=(each,)) for each in hashes])
+        except ChainAnswerTooLarge:
+            if len(hashes) == 1:
+                return [None]
+            middle = len(hashes) // 2
+            return await self._some_transactions(hashes[:middle]) + await self._some_transactions(hashes[middle:])
+        read = [read_transaction(self._rpc.demand(each)) for each in found]
+        if any(each is not None and each.hash != wanted for wanted, each in zip(hashes, read, strict=True)):
+            raise ChainUnavailable(f"{self.endpoint} answered a transaction that was not asked for")
+        return read
 
     async def chain_id(self) -> int:
         """The chain's id."""

@@ -7,10 +7,13 @@ from ocn_permission_agent.consent.address import ZERO, Address
 from ocn_permission_agent.consent.events import (
     AgreementObserved,
     AgreementToggled,
+    DeletionsCounted,
     Event,
+    GrantsCounted,
     KeyObserved,
     PartyChanged,
     PartyUnreadable,
+    PinsBegun,
     RevokeReorganised,
     ServiceListed,
     ServiceObserved,
@@ -37,11 +40,11 @@ def touched_by(events: Iterable[Event]) -> Touched:
     keys: set[Party] = set()
     for event in events:
         match event:
-            case AgreementToggled() | AgreementObserved() | RevokeReorganised():
+            case AgreementToggled() | AgreementObserved() | GrantsCounted() | RevokeReorganised():
                 pairs.add((event.customer, event.provider))
                 services.add(event.provider)
                 parties |= {event.customer, event.provider}
-            case ServiceListed() | ServiceObserved() | ServiceUnreadable():
+            case ServiceListed() | ServiceObserved() | ServiceUnreadable() | DeletionsCounted():
                 services.add(event.provider)
                 parties.add(event.provider)
             case PartyChanged():
@@ -52,6 +55,8 @@ def touched_by(events: Iterable[Event]) -> Touched:
                 parties.add(event.address)
             case KeyObserved():
                 keys.add(event.party)
+            case PinsBegun():
+                pass
             case _:
                 operators.add(event.operator)
     return Touched(

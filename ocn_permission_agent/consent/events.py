@@ -5,6 +5,7 @@ something else than the logs did becomes an event of its own, so that the facts 
 """
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypeAlias, get_args
 
 from ocn_permission_agent.consent.address import Address, AgreementId, Position
@@ -37,13 +38,29 @@ class Evidence:
         return AgreementId(self.transaction_hash or "", self.position.log_index)
 
 
+class Sent(Enum):
+    """How the transaction of a log was sent: whether it proves that the party itself wanted this, now (C6).
+
+    A relayed signature has no nonce and names no function: whoever saw it once can use it for ever (T5).
+    """
+
+    #: by the party itself, straight to the contract
+    DIRECT = "direct"
+    #: by anybody, with a signature of the party
+    RELAYED = "relayed"
+    #: by another contract, whose calldata does not show what it called: it may have relayed
+    INNER = "inner"
+    #: the transaction could not be looked up
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceListed:
     """A `ServiceUpdate` with readable content.
 
     `name` and `url` are shown to people only: at most 256 characters, escaped. `permissions` are the known ids, the
     number of others is `unknown_ids`. `nameless`: name and url are both empty, as in the log of a deletion, which
-    cannot be told from such a listing (C5).
+    cannot be told from such a listing (C5). `sent` is looked up for nameless listings only.
     """
 
     evidence: Evidence
@@ -53,6 +70,7 @@ class ServiceListed:
     permissions: frozenset[int]
     unknown_ids: int = 0
     nameless: bool = False
+    sent: Sent = Sent.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +90,7 @@ class AgreementToggled:
     evidence: Evidence
     customer: Address
     provider: Address
+    sent: Sent = Sent.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +101,25 @@ class AgreementObserved:
     customer: Address
     provider: Address
     stands: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantsCounted:
+    """How often the contract says that a customer agreed with a provider: once per grant, revokes left out (T2)."""
+
+    evidence: Evidence
+    customer: Address
+    provider: Address
+    grants: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletionsCounted:
+    """How often a service was deleted, by the contract's own list of providers (C5)."""
+
+    evidence: Evidence
+    provider: Address
+    deletions: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +148,13 @@ class KeyObserved:
     evidence: Evidence
     party: Party
     address: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinsBegun:
+    """The first complete sync: from here on each party is bound to the address it has, or registers first at (C1)."""
+
+    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +198,10 @@ Event: TypeAlias = (
     | ServiceObserved
     | AgreementToggled
     | AgreementObserved
+    | GrantsCounted
+    | DeletionsCounted
     | RevokeReorganised
+    | PinsBegun
     | PartyChanged
     | KeyObserved
     | OperatorChanged

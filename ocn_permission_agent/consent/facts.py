@@ -6,7 +6,7 @@ from typing import Self
 from immutables import Map
 
 from ocn_permission_agent.consent.address import ZERO, Address
-from ocn_permission_agent.consent.events import Evidence
+from ocn_permission_agent.consent.events import Evidence, Sent
 from ocn_permission_agent.ocpi.party import Party
 
 
@@ -52,7 +52,8 @@ class ServiceFacts:
     """A service, by its provider's address.
 
     `permissions` are the known ids of the newest listing. `deleted` is the newest deletion, or what could have been
-    one: agreements made before it have ended (C5). `listed` is false while there is no service.
+    one: agreements made before it have ended (C5); `deleted_for_it` tells that the provider itself did not send that
+    transaction. `deletions` counts them. `listed` is false while there is no service.
     """
 
     provider: Address
@@ -63,15 +64,22 @@ class ServiceFacts:
     listed: bool
     updated: Evidence
     deleted: Evidence | None = None
+    deleted_for_it: bool = False
+    deletions: int = 0
     doubt: Doubt | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a customer agreed to: the listing's ids at that moment (C3); None when that listing was unreadable."""
+    """What a customer agreed to: the listing's ids at that moment (C3); None when that listing was unreadable.
+
+    `sent` tells how, `first` that the pair never had an agreement before (C6).
+    """
 
     evidence: Evidence
     agreed: frozenset[int] | None
+    sent: Sent
+    first: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +87,10 @@ class PairFacts:
     """A customer and a provider.
 
     `toggles` counts the logs of the pair: odd means agreed. `grant` is the newest one, kept after its revoke.
-    `contradicted` is where the contract's flag was seen to differ from that parity (C2). `waits_from` is the block
-    from which the grant's confirmations are counted (C4).
+    `contradicted` is where the contract's flag was seen to differ from that parity, `miscounted` where its number of
+    grants was (C2). `waits_from` is the block from which the grant's confirmations are counted (C4). `relayed` tells
+    that a signature of the customer for this provider was seen, `replayed` that the newest log may be one of those
+    used again (C6).
     """
 
     customer: Address
@@ -90,11 +100,19 @@ class PairFacts:
     grant: Grant
     waits_from: int
     contradicted: Evidence | None = None
+    miscounted: Evidence | None = None
+    relayed: bool = False
+    replayed: bool = False
 
     @property
     def agreed(self) -> bool:
         """What the parity of the logs says."""
         return self.toggles % 2 == 1
+
+    @property
+    def grants(self) -> int:
+        """How often the customer agreed, by the logs."""
+        return (self.toggles + 1) // 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +120,8 @@ class Facts:
     """Everything that is known, in maps that are shared between blocks.
 
     `keys` is the registry's backward direction, from a party to its address. `spellings` finds registered addresses by
-    folded party: more than one means twins (C1). `pairs` goes from customer to provider.
+    folded party: more than one means twins (C1). `pairs` goes from customer to provider. `pins` is the address that a
+    folded party with an operator had first, from the first complete sync on; None before it (C1).
     """
 
     parties: Map[Address, PartyFacts]
@@ -111,6 +130,7 @@ class Facts:
     operators: Map[Address, OperatorFacts]
     services: Map[Address, ServiceFacts]
     pairs: Map[Address, Map[Address, PairFacts]]
+    pins: Map[tuple[Party, Address], Address] | None = None
 
     @classmethod
     def none(cls) -> Self:

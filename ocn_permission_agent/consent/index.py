@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ocn_permission_agent.consent.address import ZERO, Address, AgreementId
+from ocn_permission_agent.consent.case import Case, Ground, case_of
+from ocn_permission_agent.consent.decisions import Decisions
+from ocn_permission_agent.consent.events import Sent
 from ocn_permission_agent.consent.facts import Facts, PairFacts, ServiceFacts
-from ocn_permission_agent.consent.rules import Case, Ground, case_of, judge, judge_interface, when_stale
+from ocn_permission_agent.consent.rules import judge, judge_interface, when_stale
 from ocn_permission_agent.consent.settings import ConsentSettings
 from ocn_permission_agent.consent.verdict import Standing, Verdict
 from ocn_permission_agent.ocpi.party import Party
@@ -58,7 +61,10 @@ class ServiceStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreementStatus:
-    """A pair for status and lists: the newest agreement, what was agreed to, and what the rules say now."""
+    """A pair for status and lists: the newest agreement, what was agreed to, how, and what the rules say now.
+
+    `sent` flags agreements that the customer did not make by a transaction of its own (C6).
+    """
 
     customer: Party | None
     customer_address: Address
@@ -67,6 +73,7 @@ class AgreementStatus:
     agreement: AgreementId
     agreed: tuple[int, ...] | None
     verdict: Verdict
+    sent: Sent = Sent.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,8 @@ class ConsentIndex:
         confirmations: blocks above what opens or redirects (C4).
         settings: what the operator decided.
         distrust: why the chain cannot be trusted (C12): closes everything.
+        doubt: why our view of it is in doubt (C8): holds everything.
+        decisions: of the operator.
     """
 
     def __init__(
@@ -102,6 +111,8 @@ class ConsentIndex:
         confirmations: int,
         settings: ConsentSettings,
         distrust: str | None = None,
+        doubt: str | None = None,
+        decisions: Decisions | None = None,
     ) -> None:
         self.block_number = block_number
         self.block_hash = block_hash
@@ -113,6 +124,8 @@ class ConsentIndex:
             confirmations=confirmations,
             settings=settings,
             distrust=distrust,
+            doubt=doubt,
+            decisions=decisions or Decisions.none(),
         )
         self._remembered: dict[Party, tuple[_Judged, ...]] = {}
         self._answered: dict[tuple[Party, Module, InterfaceRole], tuple[Entitlement, ...]] = {}
@@ -130,6 +143,24 @@ class ConsentIndex:
             settings=ConsentSettings(),
         )
 
+    def decided(self, decisions: Decisions) -> "ConsentIndex":
+        """The same block under other decisions."""
+        ground = self._ground
+        if decisions == ground.decisions:
+            return self
+        return ConsentIndex(
+            facts=ground.facts,
+            block_number=self.block_number,
+            block_hash=self.block_hash,
+            block_time=self.block_time,
+            own_operator=ground.own_operator,
+            confirmations=ground.confirmations,
+            settings=ground.settings,
+            distrust=ground.distrust,
+            doubt=ground.doubt,
+            decisions=decisions,
+        )
+
     @property
     def facts(self) -> Facts:
         """What is known, for those who show it."""
@@ -139,6 +170,16 @@ class ConsentIndex:
     def distrust(self) -> str | None:
         """Why everything is closed (C12); None while the chain is trusted."""
         return self._ground.distrust
+
+    @property
+    def doubt(self) -> str | None:
+        """Why everything is held (C8); None while our view is not in doubt."""
+        return self._ground.doubt
+
+    @property
+    def decisions(self) -> Decisions:
+        """What the operator decided."""
+        return self._ground.decisions
 
     def has_agreements(self, sender: Party) -> bool:
         """Whether any agreement of this party, in any letter case, is open or held: its requests may be due."""
@@ -233,6 +274,7 @@ class ConsentIndex:
             agreement=pair.grant.evidence.agreement,
             agreed=None if agreed is None else tuple(sorted(agreed)),
             verdict=judge(case_of(self._ground, pair)),
+            sent=pair.grant.sent,
         )
 
     def _party(self, address: Address) -> Party | None:

@@ -2,60 +2,19 @@
 
 A rule looks at one `Case` and gives the verdict that closes or holds it, or None when it has no objection. Closing
 rules come before holding ones, so that a doubt about our view never hides that consent is absent.
-C6 (replays), C7 (the stop list) and the pinned addresses of C1 have their place between C5 and C8 and in C1.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from ocn_permission_agent.consent.address import ZERO, Address, AgreementId
-from ocn_permission_agent.consent.events import Evidence
-from ocn_permission_agent.consent.facts import Facts, OperatorFacts, PairFacts, PartyFacts, ServiceFacts
+from ocn_permission_agent.consent.address import ZERO, AgreementId
+from ocn_permission_agent.consent.case import Case, Ground, closed, say
+from ocn_permission_agent.consent.events import Evidence, Sent
+from ocn_permission_agent.consent.facts import Facts, PartyFacts
 from ocn_permission_agent.consent.permission import EXPLICIT_ONLY, Interface, effective, permission_for
-from ocn_permission_agent.consent.settings import ConsentSettings
 from ocn_permission_agent.consent.verdict import Standing, Verdict
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
-    """What all cases of one block share.
-
-    `own_operator` is the address of this node's operator. `distrust` says why the chain itself cannot be trusted
-    (C12), None while it can.
-    """
-
-    facts: Facts
-    block_number: int
-    own_operator: Address
-    confirmations: int
-    settings: ConsentSettings
-    distrust: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One customer and one provider, with all that is known of them."""
-
-    ground: Ground
-    pair: PairFacts
-    customer: PartyFacts | None
-    provider: PartyFacts | None
-    service: ServiceFacts | None
-    provider_operator: OperatorFacts | None
-
-
-def case_of(ground: Ground, pair: PairFacts) -> Case:
-    """Gather what is known of a pair."""
-    facts = ground.facts
-    provider = facts.parties.get(pair.provider)
-    return Case(
-        ground=ground,
-        pair=pair,
-        customer=facts.parties.get(pair.customer),
-        provider=provider,
-        service=facts.services.get(pair.provider),
-        provider_operator=None if provider is None else facts.operators.get(provider.operator),
-    )
+_AGREE_ANEW = "the customer can revoke and agree again, by transactions of its own"
+_RENEW = _AGREE_ANEW + ", or the operator can confirm this transaction with `agreements confirm`"
 
 
 def judge(case: Case, *, agreement: AgreementId | None = None) -> Verdict:
@@ -72,29 +31,42 @@ def judge(case: Case, *, agreement: AgreementId | None = None) -> Verdict:
         if objection is not None:
             return objection
     evidence = case.pair.grant.evidence
-    return _say(Standing.OPEN, "C2", "the agreement stands", evidence)
+    return say(Standing.OPEN, "C2", "the agreement stands", evidence)
 
 
 def judge_interface(case: Case, interface: Interface) -> Verdict | None:
-    """C3: an objection to requests of one interface, or None."""
+    """C7 and C3: an objection to requests of one interface, or None."""
+    if case.stop(interface[0]) is not None:
+        return _stopped(f"{interface[0].value} are on the stop list for this pair")
     grant, service = case.pair.grant, case.service
     current = frozenset[int]() if service is None else service.permissions
     agreed = grant.agreed or frozenset[int]()
     module, role = interface
     if interface not in effective(agreed, current):
-        return _closed("C3", f"{module.value} {role.value} is not both agreed to and asked for", grant.evidence)
+        return closed("C3", f"{module.value} {role.value} is not both agreed to and asked for", grant.evidence)
     if module not in EXPLICIT_ONLY or permission_for(module, role) in agreed & current:
         return None
     provider = case.provider
     if provider is not None and provider.party is not None and provider.party in case.ground.settings.copy_commands:
         return None
     sentence = f"agreed, not sent: {module.value} go only to services that list permission {permission_for(*interface)}"
-    return _closed("C3", sentence, grant.evidence)
+    return closed("C3", sentence, grant.evidence)
 
 
 def when_stale(case: Case) -> Verdict:
     """C8: our view of the chain is too old to send by."""
-    return _say(Standing.HELD, "C8", "our view of the chain is not fresh", case.pair.grant.evidence)
+    return say(Standing.HELD, "C8", "our view of the chain is not fresh", case.pair.grant.evidence)
+
+
+# --- C7: the operator's word ------------------------------------------------------------------------------------------
+
+
+def _c7_not_stopped(case: Case) -> Verdict | None:
+    return None if case.stop(None) is None else _stopped("the pair is on the stop list")
+
+
+def _stopped(reason: str) -> Verdict:
+    return closed("C7", reason, remedy="the operator can remove the stop with `stop remove`")
 
 
 # --- C12, C10: can we read the chain, and these entries of it? --------------------------------------------------------
@@ -103,7 +75,7 @@ def when_stale(case: Case) -> Verdict:
 def _c12_chain_is_trusted(case: Case) -> Verdict | None:
     if case.ground.distrust is None:
         return None
-    return _closed("C12", case.ground.distrust)
+    return closed("C12", case.ground.distrust)
 
 
 def _c10_nobody_is_quarantined(case: Case) -> Verdict | None:
@@ -114,9 +86,9 @@ def _c10_nobody_is_quarantined(case: Case) -> Verdict | None:
         ("provider's operator", case.provider_operator),
     ):
         if facts is not None and facts.doubt is not None:
-            return _closed("C10", f"the {role} is quarantined: {facts.doubt.why}", facts.doubt.evidence)
+            return closed("C10", f"the {role} is quarantined: {facts.doubt.why}", facts.doubt.evidence)
     if case.pair.grant.agreed is None:
-        return _closed("C10", "what the service listed at the agreement is unknown", case.pair.grant.evidence)
+        return closed("C10", "what the service listed at the agreement is unknown", case.pair.grant.evidence)
     return None
 
 
@@ -129,8 +101,24 @@ def _c1_customer_is_ours(case: Case) -> Verdict | None:
         return objection
     customer = case.customer
     if customer is not None and customer.operator != case.ground.own_operator:
-        return _closed("C1", "the customer belongs to another node", customer.redirected or customer.registered)
+        return closed("C1", "the customer belongs to another node", customer.redirected or customer.registered)
     return None
+
+
+def _c1_customer_is_where_it_was(case: Case) -> Verdict | None:
+    """Anybody may register a freed key, while the node's token still belongs to whoever had it before."""
+    customer, ground = case.customer, case.ground
+    if customer is None or customer.party is None:
+        return None
+    folded = customer.party.folded
+    pinned = ground.decisions.addresses.get(folded)
+    if pinned is None and ground.facts.pins is not None:
+        pinned = ground.facts.pins.get((folded, ground.own_operator))
+    if pinned is None or pinned == customer.address:
+        return None
+    remedy = f"the operator can confirm it: parties confirm {customer.party} --address {customer.address}"
+    reason = f"{customer.party} was at {pinned} before, and is at {customer.address} now"
+    return closed("C1", reason, customer.redirected or customer.registered, remedy=remedy)
 
 
 def _c1_provider_is_registered(case: Case) -> Verdict | None:
@@ -140,13 +128,13 @@ def _c1_provider_is_registered(case: Case) -> Verdict | None:
 def _is_registered(role: str, facts: PartyFacts | None, all_facts: Facts) -> Verdict | None:
     """Registered now, non-zero, found by its key, and no other party is spelled alike."""
     if facts is None:
-        return _closed("C1", f"the {role} is not in the registry")
+        return closed("C1", f"the {role} is not in the registry")
     if facts.party is None or facts.address == ZERO:
-        return _closed("C1", f"the {role} has left the registry", facts.left)
+        return closed("C1", f"the {role} has left the registry", facts.left)
     if all_facts.key(facts.party) != facts.address:
-        return _closed("C1", f"the registry finds another address for {facts.party} than the {role}'s")
+        return closed("C1", f"the registry finds another address for {facts.party} than the {role}'s")
     if len(all_facts.spellings.get(facts.party.folded, ())) != 1:
-        return _closed("C1", f"more than one party is spelled {facts.party.folded} when letter case is ignored")
+        return closed("C1", f"more than one party is spelled {facts.party.folded} when letter case is ignored")
     return None
 
 
@@ -156,22 +144,33 @@ def _is_registered(role: str, facts: PartyFacts | None, all_facts: Facts) -> Ver
 def _c2_logs_and_state_agree(case: Case) -> Verdict | None:
     if case.pair.contradicted is None:
         return None
-    return _closed(
+    return closed(
         "C2", "the contract's flag and its logs contradict each other: logs were lost", case.pair.contradicted
     )
+
+
+def _c2_logs_are_all_there(case: Case) -> Verdict | None:
+    if case.pair.miscounted is None:
+        return None
+    return closed("C2", "the contract counts other grants than its logs told: logs were lost", case.pair.miscounted)
 
 
 def _c2_not_revoked(case: Case) -> Verdict | None:
     if case.pair.agreed:
         return None
-    return _closed("C2", "the customer revoked the agreement", case.pair.newest)
+    if case.pair.replayed:
+        reason = "revoked by replay: a relayed signature of the customer that was seen before may have been used again"
+        return closed(
+            "C6", reason, case.pair.newest, remedy="the customer can agree again, by a transaction of its own"
+        )
+    return closed("C2", "the customer revoked the agreement", case.pair.newest)
 
 
 def _agreement_stands(case: Case, agreement: AgreementId) -> Verdict | None:
     """The agreement that a copy was planned under must be the newest grant of the pair."""
     if case.pair.grant.evidence.agreement == agreement:
         return None
-    return _closed("C2", "the agreement that this was planned under has ended", case.pair.newest)
+    return closed("C2", "the agreement that this was planned under has ended", case.pair.newest)
 
 
 # --- C5, C11: endings that leave the contract's flag in place ---------------------------------------------------------
@@ -180,31 +179,59 @@ def _agreement_stands(case: Case, agreement: AgreementId) -> Verdict | None:
 def _c5_service_lives_since(case: Case) -> Verdict | None:
     service = case.service
     if service is None or not service.listed:
-        return _closed("C5", "there is no such service", None if service is None else service.deleted)
-    return _ended_by(case, service.deleted, "the service was deleted after the agreement: the customer must agree anew")
+        return closed("C5", "there is no such service", None if service is None else service.deleted)
+    why = "the service was deleted after the agreement"
+    return _ended_by(case, service.deleted, "C5", why, confirmable=service.deleted_for_it)
 
 
 def _c5_parties_stayed(case: Case) -> Verdict | None:
     for role, facts in (("customer", case.customer), ("provider", case.provider)):
         left = None if facts is None else facts.left
-        why = f"the {role} left the registry after the agreement: the customer must agree anew"
-        if (objection := _ended_by(case, left, why)) is not None:
+        why = f"the {role} left the registry after the agreement"
+        if (objection := _ended_by(case, left, "C5", why, confirmable=True)) is not None:
             return objection
     return None
 
 
 def _c11_provider_kept_its_name(case: Case) -> Verdict | None:
     renamed = None if case.provider is None else case.provider.renamed
-    return _ended_by(case, renamed, "the provider changed its name after the agreement", rule="C11")
+    return _ended_by(case, renamed, "C11", "the provider changed its name after the agreement", confirmable=True)
 
 
-def _ended_by(case: Case, end: Evidence | None, why: str, *, rule: str = "C5") -> Verdict | None:
+def _ended_by(case: Case, end: Evidence | None, rule: str, why: str, *, confirmable: bool) -> Verdict | None:
     if end is None or end.position < case.pair.grant.evidence.position:
         return None
-    return _closed(rule, why, end)
+    confirmable = confirmable and not end.observed
+    if confirmable and case.confirmed_by_operator(end):
+        return None
+    return closed(rule, why, end, remedy=_RENEW if confirmable else _AGREE_ANEW, confirmable=confirmable)
 
 
-# --- C6 and C7 have their place here ----------------------------------------------------------------------------------
+# --- C6: a signature that was seen once can be used for ever ----------------------------------------------------------
+
+
+def _c6_grant_is_the_customers(case: Case) -> Verdict | None:
+    """A relayed grant counts only as the very first log of its pair, unless the operator confirms it.
+
+    Whatever was relayed before, or revoked in any way, leaves a log of the pair: so "seen before" and "after a revoke"
+    are both "not the first".
+    """
+    grant = case.pair.grant
+    if grant.sent is Sent.DIRECT or case.confirmed_by_operator(grant.evidence):
+        return None
+    how = {
+        Sent.RELAYED: "was relayed with a signature",
+        Sent.INNER: "was made through another contract",
+        Sent.UNKNOWN: "was made by a transaction that cannot be looked up",
+    }[grant.sent]
+    if not grant.first:
+        reason = f"the agreement {how} that may have been used before"
+    elif case.ground.settings.require_direct_grant:
+        reason = f"the agreement {how}, and consent.require_direct_grant refuses that"
+    else:
+        return None
+    return closed("C6", reason, grant.evidence, remedy=_RENEW, confirmable=True)
+
 
 # --- C4: what opens or redirects waits for confirmations --------------------------------------------------------------
 
@@ -213,14 +240,14 @@ def _c4_grant_is_confirmed(case: Case) -> Verdict | None:
     pair = case.pair
     if _confirmed(case.ground, pair.waits_from):
         return None
-    return _closed("C4", _waiting("the agreement", case.ground, pair.waits_from), pair.grant.evidence)
+    return closed("C4", _waiting("the agreement", case.ground, pair.waits_from), pair.grant.evidence)
 
 
 def _c4_registrations_are_confirmed(case: Case) -> Verdict | None:
     for role, facts in (("customer", case.customer), ("provider", case.provider)):
         if facts is not None and not _confirmed(case.ground, facts.registered.block_number):
             sentence = _waiting(f"the {role}'s registration", case.ground, facts.registered.block_number)
-            return _closed("C4", sentence, facts.registered)
+            return closed("C4", sentence, facts.registered)
     return None
 
 
@@ -233,7 +260,7 @@ def _c4_redirects_are_confirmed(case: Case) -> Verdict | None:
     )
     for what, evidence in redirects:
         if evidence is not None and not _confirmed(case.ground, evidence.block_number):
-            return _say(Standing.HELD, "C4", _waiting(what, case.ground, evidence.block_number), evidence)
+            return say(Standing.HELD, "C4", _waiting(what, case.ground, evidence.block_number), evidence)
     return None
 
 
@@ -254,35 +281,34 @@ def _c11_provider_has_a_domain(case: Case) -> Verdict | None:
     if operator is not None and operator.domain:
         return None
     evidence = None if operator is None else operator.changed
-    return _say(Standing.HELD, "C11", "the provider's node has no domain in the registry", evidence)
+    return say(Standing.HELD, "C11", "the provider's node has no domain in the registry", evidence)
+
+
+# --- C8: can we trust our view? ---------------------------------------------------------------------------------------
+
+
+def _c8_view_is_undoubted(case: Case) -> Verdict | None:
+    doubt = case.ground.doubt
+    return None if doubt is None else say(Standing.HELD, "C8", doubt, case.pair.grant.evidence)
 
 
 _RULES: tuple[Callable[[Case], Verdict | None], ...] = (
+    _c7_not_stopped,
     _c12_chain_is_trusted,
     _c1_customer_is_ours,
+    _c1_customer_is_where_it_was,
     _c1_provider_is_registered,
     _c2_logs_and_state_agree,
+    _c2_logs_are_all_there,
     _c2_not_revoked,
     _c10_nobody_is_quarantined,
     _c5_service_lives_since,
     _c5_parties_stayed,
     _c11_provider_kept_its_name,
+    _c6_grant_is_the_customers,
     _c4_grant_is_confirmed,
     _c4_registrations_are_confirmed,
     _c4_redirects_are_confirmed,
     _c11_provider_has_a_domain,
+    _c8_view_is_undoubted,
 )
-
-
-def _closed(rule: str, reason: str, evidence: Evidence | None = None) -> Verdict:
-    return _say(Standing.CLOSED, rule, reason, evidence)
-
-
-def _say(standing: Standing, rule: str, reason: str, evidence: Evidence | None = None) -> Verdict:
-    return Verdict(
-        standing=standing,
-        rule=rule,
-        reason=reason,
-        transaction_hash=None if evidence is None else evidence.transaction_hash,
-        block_number=None if evidence is None else evidence.block_number,
-    )

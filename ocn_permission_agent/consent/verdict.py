@@ -21,6 +21,8 @@ class Verdict:
 
     `rule` names the rule of consent.md (``C2``). `reason` is one sentence for a person; it holds nothing that was not
     escaped. `transaction_hash` and `block_number` point at the fact on the chain that decided, where there is one.
+    `remedy` tells what the customer or the operator can do, empty where nothing needs to be said. `confirmable` tells
+    that the operator may lift it by confirming that transaction (``agreements confirm``).
     """
 
     standing: Standing
@@ -28,6 +30,8 @@ class Verdict:
     reason: str
     transaction_hash: str | None = None
     block_number: int | None = None
+    remedy: str = ""
+    confirmable: bool = False
 
     @property
     def closed(self) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.consent.decisions import Decisions
 from ocn_permission_agent.consent.index import ConsentIndex
 from ocn_permission_agent.metrics import Metrics
 
@@ -24,6 +25,7 @@ class ConsentView:
         self._clock = clock
         self._max_staleness_seconds = max_staleness_seconds
         self._index = ConsentIndex.empty()
+        self._decisions = Decisions.none()
         #: monotonic time at which the head last advanced; None until the first complete poll of this run
         self._advanced_at: float | None = None
         self._told: list[Callable[[], None]] = []
@@ -38,9 +40,19 @@ class ConsentView:
         """Take over what a complete poll found. Only another block than before makes the view younger."""
         if self._advanced_at is None or index.block_hash != self._index.block_hash:
             self._advanced_at = self._clock.monotonic()
-        self._index = index
-        for tell in self._told:
-            tell()
+        self._index = index.decided(self._decisions)
+        self._tell()
+
+    def decide(self, decisions: Decisions) -> None:
+        """Take over what the operator decided: at once, and for every index to come. Makes nothing younger."""
+        self._decisions = decisions
+        self._index = self._index.decided(decisions)
+        self._tell()
+
+    @property
+    def decisions(self) -> Decisions:
+        """What the operator decided."""
+        return self._decisions
 
     def on_publish(self, tell: Callable[[], None]) -> None:
         """Have `tell` called after every publication; it must be quick and must not fail."""
@@ -48,7 +60,7 @@ class ConsentView:
 
     def restore(self, index: ConsentIndex) -> None:
         """Take over what the store remembers: known, but not fresh until the first complete poll."""
-        self._index = index
+        self._index = index.decided(self._decisions)
         self._advanced_at = None
 
     def age_seconds(self) -> float:
@@ -57,6 +69,10 @@ class ConsentView:
             return float("inf")
         since_block = (self._clock.now() - self._index.block_time).total_seconds()
         return max(self._clock.monotonic() - self._advanced_at, since_block)
+
+    def _tell(self) -> None:
+        for tell in self._told:
+            tell()
 
     @property
     def fresh(self) -> bool:

@@ -8,13 +8,16 @@ from ocn_permission_agent.consent.address import ZERO, Address, AgreementId
 from ocn_permission_agent.consent.events import (
     AgreementObserved,
     AgreementToggled,
+    DeletionsCounted,
     Event,
+    GrantsCounted,
     KeyObserved,
     OperatorChanged,
     OperatorUnreadable,
     PartyChanged,
     PartyUnreadable,
     RevokeReorganised,
+    Sent,
     ServiceListed,
     ServiceObserved,
     ServiceUnreadable,
@@ -36,7 +39,7 @@ def facts_after(*events: Event) -> Facts:
 
 
 def toggled(block: int, customer: Address = CPO, provider: Address = BIL) -> AgreementToggled:
-    return AgreementToggled(evidence=evidence(block), customer=customer, provider=provider)
+    return AgreementToggled(evidence=evidence(block), customer=customer, provider=provider, sent=Sent.DIRECT)
 
 
 def listed(block: int, *permissions: int, nameless: bool = False, provider: Address = BIL) -> ServiceListed:
@@ -291,3 +294,27 @@ def test_the_zero_address_is_nobody(event: Event) -> None:
     """permissions-contract.md T13."""
     facts = Facts.none()
     assert apply(facts, event) is facts
+
+
+# --- counts that the contract keeps -----------------------------------------------------------------------------------
+
+
+def test_a_lost_revoke_and_grant_are_found_by_counting() -> None:
+    facts = facts_after(listed(1, 6), toggled(2))
+    right = GrantsCounted(evidence=observed(3), customer=CPO, provider=BIL, grants=1)
+    assert apply(facts, right) is facts
+    doubted = apply(facts, replace(right, grants=2))
+    assert the_pair(doubted).miscounted == observed(3)
+    assert apply(doubted, replace(right, grants=2)) is doubted
+    assert the_pair(apply(doubted, right)).miscounted is None
+    assert apply(Facts.none(), right) == Facts.none()
+
+
+def test_more_deletions_than_logs_end_what_was_agreed() -> None:
+    facts = facts_after(listed(1, 6), listed(2, 6, nameless=True), listed(3, 6))
+    counted = DeletionsCounted(evidence=observed(4), provider=BIL, deletions=1)
+    assert apply(facts, counted) is facts
+    after = apply(facts, replace(counted, deletions=2))
+    assert (the_service(after).deleted, the_service(after).deletions) == (observed(4), 2)
+    assert apply(after, replace(counted, deletions=2)) is after
+    assert apply(Facts.none(), counted) == Facts.none()

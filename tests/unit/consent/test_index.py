@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ocn_permission_agent.consent.address import ZERO, AgreementId
+from ocn_permission_agent.consent.case import Ground, case_of
 from ocn_permission_agent.consent.events import (
     AgreementObserved,
     KeyObserved,
@@ -16,7 +17,7 @@ from ocn_permission_agent.consent.events import (
 )
 from ocn_permission_agent.consent.facts import Facts
 from ocn_permission_agent.consent.index import ConsentIndex
-from ocn_permission_agent.consent.rules import Ground, case_of, judge
+from ocn_permission_agent.consent.rules import judge
 from ocn_permission_agent.consent.settings import ConsentSettings
 from ocn_permission_agent.consent.verdict import Standing, Verdict
 from ocn_permission_agent.ocpi.party import Party
