@@ -28,6 +28,10 @@ class Mood(Enum):
     SERVER_ERROR = "server_error"
     #: the service does not want it
     REFUSE = "refuse"
+    #: the node wants an OCN-Signature, and passes on what has one
+    WANT_SIGNATURE = "want_signature"
+    #: the node does not know our key
+    DISTRUST = "distrust"
     #: the answer waits until the test lets it go
     WAIT = "wait"
 
@@ -48,6 +52,10 @@ class Received:
         return str(json.loads(self.text)["method"])
 
     @property
+    def is_signed(self) -> bool:
+        return "OCN-Signature" in json.loads(self.text)["headers"]
+
+    @property
     def body(self) -> object:
         return json.loads(self.text)["body"]
 
@@ -64,6 +72,7 @@ class MessageService:
         self.received: list[Received] = []
         self.arrived: asyncio.Queue[Received] = asyncio.Queue()
         self.let_go = asyncio.Event()
+        self.asked = 0
         self.overlaps = 0
         self.most_at_once = 0
         self._active: Counter[str] = Counter()
@@ -108,6 +117,7 @@ class MessageService:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         received = Received(dict(request.headers), await request.read())
+        self.asked += 1
         key = received.object_path
         self._active[key] += 1
         self.overlaps += self._active[key] > 1
@@ -122,6 +132,10 @@ class MessageService:
         mood = self.mood()
         if mood is Mood.REFUSED_CONNECTION:
             return _ocpi(200, 4003, "Connection refused (Connection refused)")
+        if mood is Mood.DISTRUST:
+            return _ocpi(200, 4003, "Could not verify OCN-Signature of request")
+        if mood is Mood.WANT_SIGNATURE and not received.is_signed:
+            return _ocpi(400, 2001, "Missing OCN Signature")
         if mood is Mood.CRASH_BEFORE:
             return web.json_response({"status": 500, "error": "Internal Server Error"}, status=500)
         self.received.append(received)

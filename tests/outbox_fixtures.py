@@ -106,6 +106,7 @@ def an_attempt(
     http_status: int | None = 200,
     ocpi_status: int | None = None,
     unreachable: bool = False,
+    signature_refused: bool = False,
     retry_after_seconds: float | None = None,
     detail: str = "as told",
 ) -> Attempt:
@@ -117,6 +118,7 @@ def an_attempt(
         ocpi_status=ocpi_status,
         detail=detail,
         unreachable=unreachable,
+        signature_refused=signature_refused,
         retry_after_seconds=retry_after_seconds,
     )
 
@@ -173,11 +175,17 @@ class StatedView:
 
 
 class SameVersion:
-    def __init__(self, version: NodeVersion | None = NodeVersion.V1) -> None:
+    """Every node speaks `version`; once it was forgotten, `then`, if that is given."""
+
+    def __init__(self, version: NodeVersion | None = NodeVersion.V1, *, then: NodeVersion | None = None) -> None:
         self._version = version
+        self._then = then
 
     async def version_of(self, route: ProviderRoute) -> NodeVersion | None:
         return self._version
+
+    def forget(self, route: ProviderRoute) -> None:
+        self._version = self._then or self._version
 
 
 class Lines:

@@ -282,7 +282,8 @@ class Agent:
             own_transport=own,
             remote_transport=remote,
             clock=clock,
-            timeout_seconds=config.delivery.attempt_timeout_seconds,
+            settings=config.delivery,
+            memory=outbox,
             inert_url=_origin(config.public_url) + _INERT_PATH,
         )
         dispatcher = Dispatcher(

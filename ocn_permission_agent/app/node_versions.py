@@ -72,12 +72,24 @@ class NodeVersions:
         self._remote_transport = remote_transport
         self._clock = clock
         self._known: dict[str, _Known] = {}
+        self._doubted: NodeVersion | None = None
 
     async def version_of(self, route: ProviderRoute) -> NodeVersion | None:
         """The version of the node at the end of a route; None while it is unclear."""
         if not route.own:
             return await self._probed(route.domain.rstrip("/"), self._remote_transport)
-        return self._configured or self._seen() or await self._probed(self._own_url, self._own_transport)
+        if self._configured is not None:
+            return self._configured
+        seen = self._seen()
+        if seen is not None and seen is not self._doubted:
+            return seen
+        return await self._probed(self._own_url, self._own_transport)
+
+    def forget(self, route: ProviderRoute) -> None:
+        """What was known of a node may be wrong: it is asked itself, next time. What is configured stays."""
+        if route.own:
+            self._doubted = self._seen()
+        self._known.pop(self._own_url if route.own else route.domain.rstrip("/"), None)
 
     async def _probed(self, base: str, transport: Transport) -> NodeVersion | None:
         known = self._known.get(base)

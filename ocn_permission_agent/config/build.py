@@ -12,7 +12,15 @@ from ocn_permission_agent.logs import LogSettings
 from ocn_permission_agent.net.settings import NetworkSettings
 from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.ocpi.party import Party
-from ocn_permission_agent.outbox.settings import CdrUnknownOutcome, DeliverySettings, ServiceSettings, Windows
+from ocn_permission_agent.outbox.settings import (
+    CdrUnknownOutcome,
+    DeliverySettings,
+    DirectRoute,
+    NotaryUse,
+    ServiceSettings,
+    TokenStyle,
+    Windows,
+)
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
 
 
@@ -101,6 +109,18 @@ def _service(values: Mapping[str, Any], party: Party) -> ServiceSettings:
     return ServiceSettings(
         cdr_unknown_outcome=CdrUnknownOutcome(values[f"{section}.cdr_unknown_outcome"]),
         max_rate=values[f"{section}.max_rate"],
+        notary=NotaryUse(values[f"{section}.notary"]),
+        direct=_direct_route(values, section),
+    )
+
+
+def _direct_route(values: Mapping[str, Any], section: str) -> DirectRoute | None:
+    if values[f"{section}.url"] is None:
+        return None
+    return DirectRoute(
+        url=values[f"{section}.url"],
+        token=values[f"{section}.token"],
+        token_style=TokenStyle(values[f"{section}.token_style"]),
     )
 
 

@@ -14,7 +14,6 @@ _SHORTEST_TOKEN = 16
 
 #: keys whose work comes with a later version, and the only value they may have until then
 _LATER: dict[str, object] = {"proxy.strict": False}
-_LATER_OF_SERVICES: dict[str, object] = {"notary": "auto", "url": None, "token": None, "token_style": "plain"}
 
 
 def problems_between(evaluated: Evaluated) -> Iterator[str]:
@@ -24,6 +23,7 @@ def problems_between(evaluated: Evaluated) -> Iterator[str]:
     yield from _buffers(evaluated)
     yield from _node(evaluated)
     yield from _token(evaluated)
+    yield from _direct_routes(evaluated)
     yield from _contracts(evaluated)
 
 
@@ -39,10 +39,8 @@ def contracts(evaluated: Evaluated) -> Contracts | None:
 
 
 def _not_yet(evaluated: Evaluated) -> Iterator[str]:
-    for path, value in evaluated.values.items():
-        later = _LATER_OF_SERVICES if path.startswith(f"{SERVICES}.") else _LATER
-        name = path.rpartition(".")[2] if later is _LATER_OF_SERVICES else path
-        if value != later.get(name, value):
+    for path, only in _LATER.items():
+        if evaluated.values.get(path, only) != only:
             yield f"{evaluated.named[path]}: is not supported by this version; leave it out."
 
 
@@ -97,6 +95,19 @@ def _token(evaluated: Evaluated) -> Iterator[str]:
         yield f"{evaluated.named['admin.token']}: is too short; a token needs {_SHORTEST_TOKEN} characters or more."
     if not (token.isascii() and token.isprintable()) or " " in token:
         yield f"{evaluated.named['admin.token']}: must be one line of ASCII characters without spaces."
+
+
+def _direct_routes(evaluated: Evaluated) -> Iterator[str]:
+    for party in evaluated.services:
+        url, token = (f'{SERVICES}."{party}".{name}' for name in ("url", "token"))
+        if url not in evaluated.values or token not in evaluated.values:
+            continue
+        if evaluated.values[url] is not None and evaluated.values[token] is None:
+            yield f"{evaluated.named[url]}: needs token_file, the token that the service gave you."
+        if evaluated.values[url] is None and evaluated.values[token] is not None:
+            yield f"{evaluated.named[token]}: is of use only together with url."
+        if (text := evaluated.values[token]) is not None and not (text.isascii() and text.isprintable()):
+            yield f"{evaluated.named[token]}: must be one line of ASCII characters."
 
 
 def _contracts(evaluated: Evaluated) -> Iterator[str]:

@@ -84,21 +84,28 @@ class HttpTransport:
             await self._session.close()
             self._session = None
 
+    async def request(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes, timeout_seconds: float
+    ) -> Answer | NoAnswer:
+        """Send one request, never twice, but for one redirect that only adds or drops a trailing slash.
+
+        Args:
+            method: as sent.
+            url: where to.
+            headers: exactly those that are sent, besides Host and Content-Length.
+            body: as sent, empty for none.
+            timeout_seconds: for everything, the answer's body included.
+        """
+        return await self._call(method, url, headers=headers, body=body or None, timeout_seconds=timeout_seconds)
+
     async def post(
         self, url: str, *, headers: Mapping[str, str], body: bytes, timeout_seconds: float
     ) -> Answer | NoAnswer:
-        """Send one POST, never twice, but for one redirect that only adds or drops a trailing slash.
-
-        Args:
-            url: where to.
-            headers: exactly those that are sent, besides Host and Content-Length.
-            body: as sent.
-            timeout_seconds: for everything, the answer's body included.
-        """
-        return await self._call("POST", url, headers=headers, body=body, timeout_seconds=timeout_seconds)
+        """Send one POST, as `request`."""
+        return await self.request("POST", url, headers=headers, body=body, timeout_seconds=timeout_seconds)
 
     async def get(self, url: str, *, timeout_seconds: float) -> Answer | NoAnswer:
-        """Send one GET, as `post`."""
+        """Send one GET, as `request`."""
         return await self._call("GET", url, headers={}, body=None, timeout_seconds=timeout_seconds)
 
     async def _call(

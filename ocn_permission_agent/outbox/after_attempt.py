@@ -61,6 +61,8 @@ def after_attempt(delivery: Delivery, attempt: Attempt, *, settings: DeliverySet
             )
         case AttemptVerdict.REFUSED:
             return _final(when_refused(request), attempt, f"the service said no: {_statuses(attempt)}")
+        case AttemptVerdict.SETUP if attempt.signature_refused:
+            return _in_front(delivery, attempt, f"signature: {attempt.detail}")
         case AttemptVerdict.SETUP:
             pause = jittered(SETUP_PAUSE_SECONDS, spread)
             return Decision(
@@ -125,13 +127,7 @@ def _again(delivery: Delivery, attempt: Attempt, settings: DeliverySettings, spr
     """The next try by the schedule, or the end of the window."""
     resting_until = _rest(attempt, settings)
     if attempt.unreachable and attempt.verdict is AttemptVerdict.NOT_PROCESSED:
-        # It keeps its place at the front of its provider's line; the provider's breaker says when (breaker.py).
-        return Decision(
-            state=DeliveryState.PENDING,
-            decided_at=attempt.ended_at,
-            reason=f"unreachable: {attempt.detail}"[:400],
-            due_at=delivery.envelope.recorded_at,
-        )
+        return _in_front(delivery, attempt, f"unreachable: {attempt.detail}")
     if attempt.retry_after_seconds is not None:
         pause = min(attempt.retry_after_seconds, RETRY_AFTER_CAP_SECONDS)
     else:
@@ -148,6 +144,16 @@ def _again(delivery: Delivery, attempt: Attempt, settings: DeliverySettings, spr
         reason=f"to be tried again: {_statuses(attempt)}",
         due_at=due_at,
         resting_until=resting_until,
+    )
+
+
+def _in_front(delivery: Delivery, attempt: Attempt, reason: str) -> Decision:
+    """It keeps its place at the front of its provider's line; the provider's breaker says when (breaker.py)."""
+    return Decision(
+        state=DeliveryState.PENDING,
+        decided_at=attempt.ended_at,
+        reason=reason[:400],
+        due_at=delivery.envelope.recorded_at,
     )
 
 

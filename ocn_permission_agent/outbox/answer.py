@@ -8,6 +8,7 @@ is ambiguous (rows 13-19). Some of its texts must be recognised: they stand in `
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from enum import Enum
 
 from ocn_permission_agent.net.answer import ANSWER_LIMIT_BYTES, Answer, NoAnswer, Sent
 from ocn_permission_agent.ocpi.reply import RESPONSE_SIGNATURE_TEXT, OcpiReply, read_reply
@@ -29,6 +30,17 @@ _NO_ROUTE = frozenset({404, 405})
 _NOBODY_BEHIND = frozenset({502, 503})
 
 
+class NodeFault(Enum):
+    """What a node has against a message itself; another message may be what it wants."""
+
+    #: it lacks an OCN-Signature; never sent on
+    NOTARY_MISSING = "notary_missing"
+    #: the node verifies another text than was signed, or expects another key; never sent on
+    SIGNATURE_REFUSED = "signature_refused"
+    #: the node fell over: it could not read it, or what came afterwards
+    CRASHED = "crashed"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeText:
     """A text that a node itself puts into `status_message`, and what it means."""
@@ -37,6 +49,7 @@ class NodeText:
     fragment: str
     verdict: AttemptVerdict
     unreachable: bool = False
+    fault: NodeFault | None = None
 
 
 #: Read in order, first match counts. Sources: the status texts of OCN Node 1.1.2 and of the 2.x fork, as collected in
@@ -54,13 +67,31 @@ NODE_TEXTS = (
     NodeText(ocpi_status=2000, fragment="not in sender's whitelist", verdict=AttemptVerdict.SETUP),
     NodeText(ocpi_status=2000, fragment="Sender not whitelisted", verdict=AttemptVerdict.SETUP),
     # b.1 row 10: the service, or its node, demands an OCN-Signature; never sent on.
-    NodeText(ocpi_status=2001, fragment="Missing OCN Signature", verdict=AttemptVerdict.SETUP),
+    NodeText(
+        ocpi_status=2001,
+        fragment="Missing OCN Signature",
+        verdict=AttemptVerdict.SETUP,
+        fault=NodeFault.NOTARY_MISSING,
+    ),
     # c.4 step 6: the node does not accept our key for this customer, or writes another text than we signed.
-    NodeText(ocpi_status=4003, fragment="Could not verify OCN-Signature", verdict=AttemptVerdict.SETUP),
+    NodeText(
+        ocpi_status=4003,
+        fragment="Could not verify OCN-Signature",
+        verdict=AttemptVerdict.SETUP,
+        fault=NodeFault.SIGNATURE_REFUSED,
+    ),
     # b.1 row 13: the text of the Java exception; nobody listened at the service's address.
     NodeText(
         ocpi_status=4003,
         fragment="Connection refused",
+        verdict=AttemptVerdict.NOT_PROCESSED,
+        unreachable=True,
+    ),
+    # b.1 row 14, seen on 1.1.2 (Java 8 writes a small c) and on 2.x: the connection was never made.
+    NodeText(ocpi_status=4002, fragment="onnect timed out", verdict=AttemptVerdict.NOT_PROCESSED, unreachable=True),
+    NodeText(
+        ocpi_status=4003,
+        fragment="Connect timeout has expired",
         verdict=AttemptVerdict.NOT_PROCESSED,
         unreachable=True,
     ),
@@ -79,23 +110,26 @@ class Reading:
     detail: str = ""
     retry_after_seconds: float | None = None
     unreachable: bool = False
+    fault: NodeFault | None = None
 
 
-def read_answer(answer: Answer, *, now: datetime) -> Reading:
+def read_answer(answer: Answer, *, now: datetime, direct: bool = False) -> Reading:
     """Read an HTTP answer.
 
     Args:
-        answer: of the receiving node.
+        answer: of the receiving node, or of the service itself.
         now: aware UTC; a `Retry-After` may be a date.
+        direct: it is the service's own: a 404 is about the object, and no text is a node's.
     """
     reply = read_reply(answer.status, answer.body[:ANSWER_LIMIT_BYTES])
     retry_after = _retry_after(answer, now) if answer.status in (429, 503) else None
-    text = _known_text(reply)
+    text = None if direct else _known_text(reply)
     if text is not None:
-        verdict, unreachable = text.verdict, text.unreachable
+        verdict, unreachable, fault = text.verdict, text.unreachable, text.fault
     else:
-        verdict = _verdict(answer.status, reply.status_code, put_off=retry_after is not None)
+        verdict = _verdict(answer.status, reply.status_code, put_off=retry_after is not None, direct=direct)
         unreachable = answer.status in _NOBODY_BEHIND and reply.status_code is None and retry_after is None
+        fault = NodeFault.CRASHED if answer.status == 500 and reply.status_code is None and not direct else None
     return Reading(
         verdict=verdict,
         http_status=answer.status,
@@ -103,6 +137,7 @@ def read_answer(answer: Answer, *, now: datetime) -> Reading:
         detail="" if verdict is AttemptVerdict.ACCEPTED else excerpt(answer.body),
         retry_after_seconds=retry_after,
         unreachable=unreachable,
+        fault=fault,
     )
 
 
@@ -129,7 +164,7 @@ def _known_text(reply: OcpiReply) -> NodeText | None:
     return None
 
 
-def _verdict(http_status: int, code: int | None, *, put_off: bool) -> AttemptVerdict:
+def _verdict(http_status: int, code: int | None, *, put_off: bool, direct: bool) -> AttemptVerdict:
     """By the two statuses alone."""
     if http_status >= 500:
         return AttemptVerdict.NOT_PROCESSED if put_off else AttemptVerdict.UNKNOWN
@@ -141,7 +176,7 @@ def _verdict(http_status: int, code: int | None, *, put_off: bool) -> AttemptVer
         return AttemptVerdict.UNKNOWN
     if 200 <= http_status < 300:
         return _by_code(code)
-    if code is None and http_status in _NO_ROUTE:
+    if code is None and http_status in _NO_ROUTE and not direct:
         return AttemptVerdict.SETUP
     return AttemptVerdict.REFUSED
 
@@ -151,7 +186,9 @@ def _by_code(code: int | None) -> AttemptVerdict:
         return AttemptVerdict.ACCEPTED
     if code is not None and 2000 <= code < 3000:
         return AttemptVerdict.REFUSED
-    return AttemptVerdict.UNKNOWN  # a 204, a page of HTML, a code of nobody's: processed or not, it does not say
+    # A 204, a page of HTML, a code of nobody's, or nothing at all, which is what a 2.x node answers (HTTP 200) when the
+    # service closes without an answer: processed or not, it does not say.
+    return AttemptVerdict.UNKNOWN
 
 
 def _retry_after(answer: Answer, now: datetime) -> float | None:

@@ -1,5 +1,7 @@
 """A provider that nobody can reach is left alone, and asked now and then with one delivery. Pure.
 
+So is one whose node does not accept our signature.
+
 ::
 
              unreachable                     probe unreachable
@@ -52,9 +54,10 @@ def after_attempt_at(breaker: Breaker, attempt: Attempt, *, settings: DeliverySe
         settings: its schedule is used for probes too, up to `PROBE_CAP_SECONDS`.
         spread: in [0, 1], for the jitter.
     """
-    if attempt.http_status is not None and not attempt.unreachable:
+    shut = attempt.unreachable or attempt.signature_refused
+    if attempt.http_status is not None and not shut:
         return Breaker.closed()
-    if not attempt.unreachable and not breaker.paused:
+    if not shut and not breaker.paused:
         return breaker
     if breaker.paused_since is not None and attempt.started_at < breaker.paused_since:
         return breaker  # it left before the pause began: no probe, and no news
@@ -66,7 +69,7 @@ def after_attempt_at(breaker: Breaker, attempt: Attempt, *, settings: DeliverySe
         failures=failures,
         paused_since=breaker.paused_since or attempt.ended_at,
         probe_at=attempt.ended_at + timedelta(seconds=pause),
-        reason=attempt.detail[:200] or "no answer",
+        reason=("signature: " if attempt.signature_refused else "") + (attempt.detail[:200] or "no answer"),
     )
 
 

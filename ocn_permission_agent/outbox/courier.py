@@ -1,26 +1,31 @@
-"""Carrying one delivery to the node that hosts its service (delivery.md "Route").
+"""Carrying one delivery to the node that hosts its service, or to the service itself (delivery.md "Route").
 
 Two steps, because the store notes the start of an attempt between them: `prepare` asks for consent, now, and writes
 and signs the message; `send` posts it and reads the answer.
+
+A node may refuse a message for what it is, before anybody behind the node has seen it: an OCN-Signature is missing, or
+the text is that of another version. Then `send` learns, asks for consent again, and posts the right one in the same
+attempt.
 """
 
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Protocol
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.address import Address, AgreementId
 from ocn_permission_agent.consent.index import ProviderRoute
 from ocn_permission_agent.consent.verdict import Standing, Verdict
-from ocn_permission_agent.errors import CanonicalError
 from ocn_permission_agent.net.answer import Answer, NoAnswer
-from ocn_permission_agent.ocn.message import copy_message
+from ocn_permission_agent.ocn.keys import OperatorKey
 from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.ocpi.route import InterfaceRole, Module
-from ocn_permission_agent.outbox.after_attempt import Decision, held, parked, withdrawn
-from ocn_permission_agent.outbox.answer import read_answer, read_no_answer
-from ocn_permission_agent.outbox.model import Attempt, Delivery
+from ocn_permission_agent.outbox.after_attempt import Decision, held, withdrawn
+from ocn_permission_agent.outbox.answer import EXCERPT_LIMIT, NodeFault, Reading, read_answer, read_no_answer
+from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery
+from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.outbox.signing import Signing, SigningMemory
+from ocn_permission_agent.outbox.writing import ForNode, Ready, Writer
 
 
 class Index(Protocol):
@@ -59,10 +64,10 @@ class View(Protocol):
 
 
 class Transport(Protocol):
-    """One HTTP POST, no redirects followed; a failure is a value."""
+    """One HTTP request, no redirects followed; a failure is a value."""
 
-    async def post(
-        self, *, url: str, headers: Mapping[str, str], body: bytes, timeout_seconds: float
+    async def request(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes, timeout_seconds: float
     ) -> Answer | NoAnswer:
         """The answer, or why there is none; within the time-out, connecting included."""
         ...
@@ -75,23 +80,9 @@ class Versions(Protocol):
         """The version of the node at the end of a route; None while it is unclear, then nothing is sent."""
         ...
 
-
-class Signer(Protocol):
-    """The operator's key."""
-
-    def sign(self, text: bytes) -> str:
-        """The value of the header ``OCN-Signature`` for a message."""
+    def forget(self, route: ProviderRoute) -> None:
+        """What is known of that node may be wrong: it is to be asked again."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
-    """A message that may leave. `own` tells that it goes to the node behind the proxy."""
-
-    url: str
-    own: bool
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class Courier:
@@ -103,9 +94,10 @@ class Courier:
         key: the operator's; signs every message.
         own_node_url: base of the node behind the proxy, its api prefix included; trusted.
         own_transport: reaches that node, and only that.
-        remote_transport: the guarded connection to addresses from the Registry.
+        remote_transport: the guarded connection to addresses from the Registry, and to services themselves.
         clock: the time of attempts.
-        timeout_seconds: of an attempt as a whole.
+        settings: the time-out of an attempt, and what holds for single services.
+        memory: which providers want signatures, kept; None forgets it with the process.
         inert_url: takes the place of a customer's `response_url`; None leaves it.
     """
 
@@ -114,23 +106,23 @@ class Courier:
         *,
         view: View,
         versions: Versions,
-        key: Signer,
+        key: OperatorKey,
         own_node_url: str,
         own_transport: Transport,
         remote_transport: Transport,
         clock: Clock,
-        timeout_seconds: float = 45.0,
+        settings: DeliverySettings,
+        memory: SigningMemory | None = None,
         inert_url: str | None = None,
     ) -> None:
         self._view = view
         self._versions = versions
-        self._key = key
-        self._own_node_url = own_node_url
         self._own_transport = own_transport
         self._remote_transport = remote_transport
         self._clock = clock
-        self._timeout_seconds = timeout_seconds
-        self._inert_url = inert_url
+        self._settings = settings
+        self._writer = Writer(key=key, own_node_url=own_node_url, inert_url=inert_url, clock=clock)
+        self._signing = Signing(settings=settings, memory=memory)
 
     def judge(self, delivery: Delivery) -> Decision | None:
         """The end or the waiting of a delivery that may not leave now; None if it may (consent.md)."""
@@ -153,8 +145,12 @@ class Courier:
 
     async def prepare(self, delivery: Delivery) -> Ready | Decision:
         """A signed message for the node of the provider, or why there is none."""
+        direct = self._settings.of(delivery.provider).direct
+        if direct is not None:
+            return self.judge(delivery) or self._writer.written(delivery, direct)
         route = self._view.index.route_to(delivery.provider_address)
         version = None if route is None else await self._versions.version_of(route)
+        signed = await self._signing.wanted(delivery.provider, delivery.provider_address)
         # Judged last: whatever was waited for above, consent is that of this moment.
         objection = self.judge(delivery)
         if objection is not None:
@@ -163,48 +159,80 @@ class Courier:
             return held("C11: no node is known for the provider", now=self._clock.now())
         if version is None:
             return held("it is unclear which version the provider's node speaks", now=self._clock.now())
-        try:
-            body = copy_message(
-                delivery.envelope.request,
-                sender=delivery.envelope.customer,
-                receiver=delivery.provider,
-                version=version,
-                response_url=self._inert_url,
-            )
-        except CanonicalError as error:
-            return parked(f"no node could read its body: {error}", now=self._clock.now())
-        return Ready(
-            url=message_url(self._own_node_url if route.own else route.domain),
-            own=route.own,
-            headers={
-                "X-Request-ID": str(uuid.uuid4()),
-                "OCN-Signature": self._key.sign(body),
-                "Content-Type": "application/json",
-            },
-            body=body,
-        )
+        return self._writer.written(delivery, ForNode(route=route, version=version, signed=signed))
 
     async def send(self, ready: Ready) -> Attempt:
         """Post it. Never raises for what may happen on the way."""
-        transport = self._own_transport if ready.own else self._remote_transport
-        started_at = self._clock.now()
-        answer = await transport.post(
-            url=ready.url, headers=ready.headers, body=ready.body, timeout_seconds=self._timeout_seconds
-        )
-        ended_at = self._clock.now()
-        reading = read_no_answer(answer) if isinstance(answer, NoAnswer) else read_answer(answer, now=ended_at)
+        started_at, deadline = self._clock.now(), self._clock.monotonic() + self._settings.attempt_timeout_seconds
+        reading = await self._post(ready, deadline)
+        # At most twice: once for the text, once for the signature in it.
+        for _ in range(2):
+            better = await self._better(ready, reading)
+            if better is None or self._clock.monotonic() >= deadline:
+                break
+            if self.judge(better.delivery) is not None:
+                reading = replace(reading, verdict=AttemptVerdict.NOT_PROCESSED, fault=None)
+                break
+            ready, reading = better, await self._post(better, deadline)
+        reading = _told_apart(ready, reading)
         return Attempt(
             started_at=started_at,
-            ended_at=ended_at,
+            ended_at=self._clock.now(),
             verdict=reading.verdict,
             http_status=reading.http_status,
             ocpi_status=reading.ocpi_status,
             detail=reading.detail,
             retry_after_seconds=reading.retry_after_seconds,
             unreachable=reading.unreachable,
+            signature_refused=reading.fault is NodeFault.SIGNATURE_REFUSED,
         )
 
+    async def _post(self, ready: Ready, deadline: float) -> Reading:
+        own = ready.node is not None and ready.node.route.own
+        transport = self._own_transport if own else self._remote_transport
+        answer = await transport.request(
+            ready.method,
+            ready.url,
+            headers=ready.headers,
+            body=ready.body,
+            timeout_seconds=deadline - self._clock.monotonic(),
+        )
+        if isinstance(answer, NoAnswer):
+            return read_no_answer(answer)
+        return read_answer(answer, now=self._clock.now(), direct=ready.node is None)
 
-def message_url(base: str) -> str:
-    """Where a node takes messages. Of a 2.x node the Registry's domain already holds the api prefix."""
-    return base.rstrip("/") + "/ocn/message"
+    async def _better(self, ready: Ready, reading: Reading) -> Ready | None:
+        """The message that the node wants instead; None where the answer stands, or nobody could write a better one."""
+        node, delivery = ready.node, ready.delivery
+        if node is None:
+            return None
+        match reading.fault:
+            case NodeFault.NOTARY_MISSING if not node.signed:
+                if not await self._signing.learn(delivery.provider, delivery.provider_address):
+                    return None
+                wanted = replace(node, signed=True)
+            case NodeFault.SIGNATURE_REFUSED | NodeFault.CRASHED:
+                self._versions.forget(node.route)
+                version = await self._versions.version_of(node.route)
+                if version is None or version is node.version:
+                    return None
+                if reading.fault is NodeFault.CRASHED and version is not NodeVersion.V1:
+                    return None  # only 1.x crashes for the other version's text; here a service may have been called
+                wanted = replace(node, version=version)
+            case _:
+                return None
+        written = self._writer.written(delivery, wanted)
+        return written if isinstance(written, Ready) else None
+
+
+def _told_apart(ready: Ready, reading: Reading) -> Reading:
+    """What an answer means of a message without the OCN-Signature that was due.
+
+    Where the node demands one, it is this customer's signature that stands in the way, not how the service is set up.
+    """
+    if ready.note is None:
+        return reading
+    if reading.fault is NodeFault.NOTARY_MISSING:
+        reading = replace(reading, verdict=AttemptVerdict.REFUSED)
+    detail = f"sent without OCN-Signature, {ready.note} {reading.detail}".rstrip()
+    return replace(reading, detail=detail.encode("unicode_escape").decode("ascii")[:EXCERPT_LIMIT])

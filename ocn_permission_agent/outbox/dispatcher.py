@@ -26,13 +26,13 @@ from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.after_attempt import Decision, after_attempt, before_attempt, interrupted
 from ocn_permission_agent.outbox.breaker import Breaker, after_attempt_at, postponed
-from ocn_permission_agent.outbox.courier import Ready
 from ocn_permission_agent.outbox.model import Attempt, Delivery, DeliveryState
 from ocn_permission_agent.outbox.rate import RateLimit
 from ocn_permission_agent.outbox.report import Report
 from ocn_permission_agent.outbox.retry import HOLD_PAUSE_SECONDS
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.store import OutboxStore, Settled
+from ocn_permission_agent.outbox.writing import Ready
 
 T = TypeVar("T")
 

@@ -151,3 +151,5 @@ class Attempt:
     retry_after_seconds: float | None = None
     #: nobody was there at all: says something about the provider, nothing about the message
     unreachable: bool = False
+    #: the node verifies another text or another key than ours, whatever we send: waits for people, and is an alarm
+    signature_refused: bool = False

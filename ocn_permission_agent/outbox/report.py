@@ -34,6 +34,8 @@ class Report:
             self._metrics.delivery_seconds.observe(age.total_seconds())
         self._log.info("delivery.attempted", **attempt_line(delivery, attempt, decision))
         self._count_outcome(delivery, decision)
+        if attempt.signature_refused and not settled.before.paused:
+            self._log.error("node.signature_refused", provider=provider, reason=attempt.detail[:200])
         self._tell_breaker(provider, settled)
 
     def settled_unsent(self, delivery: Delivery, decision: Decision) -> None:

@@ -1,5 +1,6 @@
 """Settings of the outbox: ``[delivery]`` of the configuration."""
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,6 +16,39 @@ class CdrUnknownOutcome(Enum):
     RETRY = "retry"
     #: waits for a person: for services that cannot dedupe
     PARK = "park"
+
+
+class NotaryUse(Enum):
+    """Whether messages to a service carry an OCN-Signature."""
+
+    #: once its node has said that one is missing
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class TokenStyle(Enum):
+    """How a token is written into the Authorization header."""
+
+    #: as it is (OCPI 2.2)
+    PLAIN = "plain"
+    #: in Base64 (OCPI 2.2.1)
+    BASE64 = "base64"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectRoute:
+    """Where a service itself takes OCPI requests, and the token it gave us for that."""
+
+    url: str
+    token: str = field(repr=False)
+    token_style: TokenStyle = TokenStyle.PLAIN
+
+    @property
+    def authorization(self) -> str:
+        """The value of the Authorization header."""
+        encoded = self.token_style is TokenStyle.BASE64
+        return f"Token {b64encode(self.token.encode()).decode() if encoded else self.token}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +69,9 @@ class ServiceSettings:
 
     cdr_unknown_outcome: CdrUnknownOutcome = CdrUnknownOutcome.RETRY
     max_rate: float | None = None
+    notary: NotaryUse = NotaryUse.AUTO
+    #: None: through the OCN node that hosts it
+    direct: DirectRoute | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

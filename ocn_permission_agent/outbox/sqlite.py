@@ -207,6 +207,17 @@ class SqliteOutbox:
             for row in rows
         )
 
+    async def wanting_signatures(self) -> frozenset[Address]:
+        """See `signing.SigningMemory`."""
+        rows = await self._database.read(lambda connection: self._rows(connection, "wanting_signatures"))
+        return frozenset(Address(row["address"]) for row in rows)
+
+    async def remember_wanting_signatures(self, provider: Address) -> None:
+        """See `signing.SigningMemory`."""
+        await self._database.write(
+            lambda connection: self._do(connection, "remember_wanting_signatures", address=provider)
+        )
+
     async def _in_slices(self, work: Callable[[sqlite3.Connection], int]) -> int:
         total = 0
         while done := await self._database.write(work):

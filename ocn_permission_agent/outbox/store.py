@@ -130,3 +130,11 @@ class OutboxStore(Protocol):
     async def backlog(self) -> tuple[ProviderBacklog, ...]:
         """What each provider is owed, and how it stands."""
         ...
+
+    async def wanting_signatures(self) -> frozenset[Address]:
+        """The providers whose messages must carry an OCN-Signature, as far as was learnt."""
+        ...
+
+    async def remember_wanting_signatures(self, provider: Address) -> None:
+        """Learnt just now; the provider has been owed something before."""
+        ...

@@ -9,6 +9,12 @@ INSERT INTO providers (address, party) VALUES (:address, :party);
 -- name: rename_provider
 UPDATE providers SET party = :party WHERE id = :id;
 
+-- name: wanting_signatures
+SELECT address FROM providers WHERE wants_signatures = 1;
+
+-- name: remember_wanting_signatures
+UPDATE providers SET wants_signatures = 1 WHERE address = :address;
+
 -- name: find_lane
 SELECT id, newest_id, stood_still_us, waiting_since_us FROM lanes WHERE key = :key;
 

@@ -65,6 +65,8 @@ class Agent:
             own_transport=transport,
             remote_transport=transport,
             clock=clock,
+            settings=settings,
+            memory=store,
         )
         self.dispatcher = self.a_dispatcher(store)
 
@@ -376,3 +378,33 @@ async def test_the_line_of_an_attempt_tells_all_but_what_was_said(tmp_path: Path
     assert service.received[0].headers["OCN-Signature"] not in text
     labels = {"provider": "DE*PAY", "verdict": "accepted"}
     assert it.metrics.registry.get_sample_value("ocn_agent_delivery_attempts_total", labels) == 1
+
+
+async def test_a_service_that_wants_signatures_is_asked_once_even_across_a_restart(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with message_service(lambda: Mood.WANT_SIGNATURE) as service:
+        for name in ("c1", "c2"):
+            async with agent(tmp_path, service, clock=clock) as it, running(it.dispatcher):
+                await it.owe(cdr(name))
+                line = await it.next_line()
+                assert (line["state"], line["attempt"]) == ("delivered", 1)
+        assert service.asked == 3
+    assert [received.is_signed for received in service.received] == [True, True]
+
+
+async def test_a_node_that_distrusts_our_signature_pauses_the_provider_and_is_an_alarm_once(tmp_path: Path) -> None:
+    async with message_service(lambda: Mood.DISTRUST) as service, agent(tmp_path, service) as it:
+        async with running(it.dispatcher):
+            await it.owe(cdr("c1"))
+            line = await it.next_line()
+            assert (line["state"], line["verdict"]) == ("pending", "setup")
+            await it.owe(cdr("c2"))
+            it.clock.step(5)
+            await it.next_line()
+            assert len(it.lines.of("node.signature_refused")) == 1
+            assert str(it.lines.of("provider.paused")[0]["reason"]).startswith("signature: ")
+            service.mood = lambda: Mood.ACCEPT
+            it.clock.step(30)
+            await it.next_line()
+            await it.next_line()
+        assert await it.counts() == {"delivered": 2}

@@ -44,7 +44,7 @@ async def test_put_and_patches_of_fifty_sessions_arrive_in_order_at_a_flapping_s
                 own_transport=transport,
                 remote_transport=transport,
                 clock=clock,
-                timeout_seconds=_SETTINGS.attempt_timeout_seconds,
+                settings=_SETTINGS,
             ),
             settings=_SETTINGS,
             clock=clock,

@@ -98,3 +98,38 @@ async def test_a_node_without_a_domain_is_unclear() -> None:
     node = Node(INFO, NODES)
     assert await versions(node, clock=FakeClock()).version_of(a_route(domain="")) is None
     assert node.asked == []
+
+
+async def test_a_node_that_was_forgotten_is_asked_again() -> None:
+    node, clock = Node(INFO, NOT_FOUND), FakeClock()
+    known = versions(node, clock=clock)
+    assert await known.version_of(a_route()) is NodeVersion.V1
+    node.answers["/ocn/registry/nodes"] = NODES
+    assert await known.version_of(a_route()) is NodeVersion.V1
+    known.forget(a_route())
+    assert await known.version_of(a_route()) is NodeVersion.V2
+
+
+async def test_what_the_traffic_said_of_the_own_node_is_not_believed_again_until_it_says_otherwise() -> None:
+    node, traffic = Node(INFO, NODES), [NodeVersion.V1]
+    known = NodeVersions(
+        configured=None,
+        seen=lambda: traffic[-1],
+        own_url="http://127.0.0.1:1/ocn-v2",
+        own_transport=node,
+        remote_transport=Node(DOWN),
+        clock=FakeClock(),
+    )
+    assert await known.version_of(a_route(own=True)) is NodeVersion.V1
+    known.forget(a_route(own=True))
+    assert await known.version_of(a_route(own=True)) is NodeVersion.V2
+    asked = len(node.asked)
+    traffic.append(NodeVersion.V2)
+    assert await known.version_of(a_route(own=True)) is NodeVersion.V2
+    assert len(node.asked) == asked
+
+
+async def test_what_was_configured_is_never_forgotten() -> None:
+    known = versions(Node(INFO, NODES), clock=FakeClock(), configured=NodeVersion.V1)
+    known.forget(a_route(own=True))
+    assert await known.version_of(a_route(own=True)) is NodeVersion.V1

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ocn_permission_agent.config import Config, load, load_admin_access
+from ocn_permission_agent.config import Config, load, load_admin_access, load_chain_access
 from ocn_permission_agent.errors import ConfigError
 from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.ocpi.party import Party
-from ocn_permission_agent.outbox.settings import CdrUnknownOutcome
+from ocn_permission_agent.outbox.settings import CdrUnknownOutcome, NotaryUse
 
 Loading = Callable[..., Config]
 
@@ -80,6 +80,21 @@ def test_a_service_has_a_section_of_its_own_in_any_letter_case(loading: Loading)
     assert config.delivery.max_rate_of(Party("NL", "OTH")) == 20
     assert config.delivery.windows.cdrs == timedelta(hours=36)
     assert config.delivery.schedule_seconds == (0.5, 1.0)
+
+
+def test_a_service_may_be_reached_directly_with_a_token_from_a_file(loading: Loading, folder: Path) -> None:
+    (folder / "pay.token").write_text("s3cr3t-of-the-service\n")
+    lines = 'url = "https://pay.example/ocpi/2.2/"\ntoken_file = "pay.token"\ntoken_style = "base64"\nnotary = "never"'
+    config = loading({'delivery.services."DE*PAY"': lines})
+
+    service = config.delivery.of(Party("DE", "PAY"))
+    assert service.notary is NotaryUse.NEVER
+    assert service.direct is not None
+    assert service.direct.url == "https://pay.example/ocpi/2.2"
+    assert service.direct.authorization == "Token czNjcjN0LW9mLXRoZS1zZXJ2aWNl"
+    assert "s3cr3t-of-the-service" in config.secrets
+    assert "s3cr3t" not in repr(config)
+    assert config.delivery.of(Party("NL", "FLT")).direct is None
 
 
 def test_a_network_is_known_by_its_name(loading: Loading) -> None:
@@ -166,3 +181,35 @@ def test_asking_for_the_status_is_refused_when_its_own_keys_are_wrong(folder: Pa
 
     [problem] = refused.value.problems
     assert problem.startswith("admin.listen (OCN_AGENT_ADMIN_LISTEN): must be")
+
+
+def test_writing_to_the_contracts_needs_nothing_but_the_chain(tmp_path: Path) -> None:
+    chain = load_chain_access(
+        None,
+        environ={
+            "OCN_AGENT_CHAIN_NETWORK": "volta",
+            "OCN_AGENT_CHAIN_RPC_URLS": "https://rpc.example",
+            "OCN_AGENT_WALLET_KEY": "secret",
+        },
+    )
+
+    assert (chain.chain_id, chain.rpc_urls, chain.confirmations) == (73799, ("https://rpc.example",), 12)
+
+
+def test_problems_of_the_chain_section_are_told_without_those_of_others(tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text("[proxy]\nlisten = 1\n[chain]\nconfirmations = -1\n")
+
+    with pytest.raises(ConfigError) as refused:
+        load_chain_access(file, environ={"OCN_AGENT_CHAIN_REGISTRI": "0x"})
+
+    assert [problem.partition(":")[0] for problem in refused.value.problems] == [
+        "OCN_AGENT_CHAIN_REGISTRI",
+        "chain.rpc_urls",
+        "chain.confirmations",
+        "chain.network",
+    ]
+
+
+def test_a_wallet_in_the_environment_is_nothing_unknown(loading: Loading) -> None:
+    assert loading(OCN_AGENT_WALLET_KEY_FILE="/run/secrets/wallet", OCN_AGENT_WALLET_PASSWORD="x").warnings == ()

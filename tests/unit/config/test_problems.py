@@ -66,7 +66,10 @@ def test_an_empty_configuration_names_everything_that_is_needed(complaining: Com
         ({"proxy": "buffer_total_bytes = 1024"}, "proxy.buffer_total_bytes: must be at least proxy.body_limit_bytes (8388608), or no large body could ever be copied."),
         ({"chain": "chain_id = 246"}, 'chain.chain_id: 246 is not that of the network "volta" (73799); give either chain.network or all three of chain.chain_id, chain.registry and chain.permissions.'),
         ({"proxy": "strict = true"}, "proxy.strict: is not supported by this version; leave it out."),
-        ({'delivery.services."DE*PAY"': 'notary = "always"'}, 'delivery.services."DE*PAY".notary: is not supported by this version; leave it out.'),
+        ({'delivery.services."DE*PAY"': 'notary = "sometimes"'}, 'delivery.services."DE*PAY".notary: must be "auto" or "always" or "never", not \'sometimes\'.'),
+        ({'delivery.services."DE*PAY"': 'url = "https://pay.example"'}, 'delivery.services."DE*PAY".url: needs token_file, the token that the service gave you.'),
+        ({'delivery.services."DE*PAY"': 'token_file = "short"'}, 'delivery.services."DE*PAY".token_file: is of use only together with url.'),
+        ({'delivery.services."DE*PAY"': 'url = "https://pay.example"\ntoken_file = "odd"'}, 'delivery.services."DE*PAY".token_file: must be one line of ASCII characters.'),
         ({'delivery.services."DE*PAY"': 'notray = "auto"'}, 'delivery.services."DE*PAY".notray: there is no such key; did you mean notary?'),
         ({'delivery.services."PAY"': 'notary = "auto"'}, 'delivery.services."PAY": must be named after a party, as in [delivery.services."DE*PAY"].'),
     ],
@@ -76,6 +79,7 @@ def test_a_mistake_is_told_in_one_sentence(
 ) -> None:
     (folder / "empty").write_text(" \n")
     (folder / "short").write_text("0123456789")
+    (folder / "odd").write_text("tök en")
 
     assert complaining(added) == [problem.replace("{folder}", str(folder))]
 

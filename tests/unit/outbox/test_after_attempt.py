@@ -84,6 +84,13 @@ def test_what_met_nobody_keeps_its_place_in_front() -> None:
     assert (decision.state, decision.due_at) == (DeliveryState.PENDING, START)
 
 
+def test_what_a_node_would_not_verify_keeps_its_place_in_front_too() -> None:
+    attempt = an_attempt(AttemptVerdict.SETUP, at=START + timedelta(hours=1), signature_refused=True)
+    decision = after_attempt(a_delivery(cdr(), at=START, attempts=9), attempt, settings=SETTINGS, spread=0.5)
+    assert (decision.state, decision.due_at, decision.wait) == (DeliveryState.PENDING, START, None)
+    assert decision.reason == "signature: as told"
+
+
 @pytest.mark.parametrize(("request_", "state"), [(cdr(), "parked"), (session(), "expired")])
 def test_the_window_ends_a_delivery_that_could_not_be_tried_again_within_it(request_: OcpiRequest, state: str) -> None:
     delivery = a_delivery(request_, at=START, attempts=4, window=timedelta(minutes=20))

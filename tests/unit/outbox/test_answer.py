@@ -54,6 +54,9 @@ def other(http_status: int, body: bytes = b"", **headers: str) -> Answer:
         (other(405), "setup"),
         # surely not processed
         (ocpi(200, 4003, "Connection refused (Connection refused)"), "not_processed"),
+        (ocpi(200, 4002, "Connect timed out"), "not_processed"),
+        (ocpi(200, 4002, "connect timed out"), "not_processed"),
+        (ocpi(200, 4003, "Connect timeout has expired [url=x, connect_timeout=unknown ms]"), "not_processed"),
         (ocpi(200, 4001, "Recipient unknown to OCN Node entered in Registry"), "not_processed"),
         (ocpi(200, 4001, "Role DE-CPO not registered on OCN Registry"), "not_processed"),
         (other(429), "not_processed"),
@@ -76,6 +79,10 @@ def other(http_status: int, body: bytes = b"", **headers: str) -> Answer:
         (other(503), "unknown_outcome"),
         (other(408), "unknown_outcome"),
         (other(204), "unknown_outcome"),
+        # a 2.x node whose service closed the connection without an answer
+        (other(200), "unknown_outcome"),
+        (other(500, b'{"status":500,"error":"","path":"/ocn-v2/ocn/message"}'), "unknown_outcome"),
+        (ocpi(200, 3000, ""), "unknown_outcome"),
         (other(200, b"<html>Welcome</html>"), "unknown_outcome"),
         (other(200, b"\xff\xfe"), "unknown_outcome"),
         (ocpi(200, 0), "unknown_outcome"),
@@ -158,3 +165,21 @@ def test_an_excerpt_is_short_and_harmless(body: bytes) -> None:
 @given(st.integers(min_value=100, max_value=599), st.binary(max_size=200))
 def test_every_answer_can_be_read(status: int, body: bytes) -> None:
     assert read_answer(other(status, body), now=NOW).http_status == status
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (ocpi(400, 2001, "Missing OCN Signature"), "notary_missing"),
+        (ocpi(200, 4003, "Could not verify OCN-Signature of request"), "signature_refused"),
+        (other(500, b'{"timestamp":"t","status":500,"error":"e","message":"m","path":"/ocn/message"}'), "crashed"),
+        (other(500, b'{"status":500,"error":"","path":"/ocn-v2/ocn/message"}'), "crashed"),
+        (other(502), None),
+        (ocpi(500, 3000), None),
+        (ocpi(200, 1000), None),
+    ],
+)
+def test_what_a_node_has_against_the_message_itself(answer: Answer, fault: str | None) -> None:
+    found = read_answer(answer, now=NOW).fault
+    assert (None if found is None else found.value) == fault
+    assert read_answer(answer, now=NOW, direct=True).fault is None

@@ -60,3 +60,12 @@ def test_a_probe_that_could_not_leave_is_put_off() -> None:
     assert postponed(paused, later).probe_at == later
     assert postponed(paused, START) == paused
     assert postponed(Breaker(), later) == Breaker()
+
+
+def test_a_node_that_does_not_accept_our_signature_is_left_alone_until_a_probe_gets_through() -> None:
+    doubted = an_attempt(
+        AttemptVerdict.SETUP, at=START, ocpi_status=4003, signature_refused=True, detail="Could not verify"
+    )
+    paused = step(Breaker(), doubted)
+    assert (paused.paused, paused.reason) == (True, "signature: Could not verify")
+    assert step(paused, an_attempt(AttemptVerdict.ACCEPTED, at=START + timedelta(seconds=9))) == Breaker()

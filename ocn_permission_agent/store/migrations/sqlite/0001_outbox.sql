@@ -17,6 +17,7 @@ CREATE TABLE providers (
     probe_at_us     INTEGER,                             -- when one delivery may try
     pause_reason    TEXT,
     stood_still_us  INTEGER NOT NULL DEFAULT 0 CHECK (stood_still_us >= 0), -- all its pauses that have ended, added up
+    wants_signatures INTEGER NOT NULL DEFAULT 0 CHECK (wants_signatures IN (0, 1)), -- learnt: messages need OCN-Signature
     CHECK ((paused_since_us IS NULL) = (probe_at_us IS NULL))
 ) STRICT;
 

@@ -1,0 +1,113 @@
+"""A delivery in bytes: a signed message for a node of one version, or a plain OCPI request for the service itself."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.consent.index import ProviderRoute
+from ocn_permission_agent.errors import CanonicalError
+from ocn_permission_agent.ocn.keys import OperatorKey
+from ocn_permission_agent.ocn.message import copy_message
+from ocn_permission_agent.ocn.readdress import readdress
+from ocn_permission_agent.ocn.version import NodeVersion
+from ocn_permission_agent.outbox.after_attempt import Decision, parked
+from ocn_permission_agent.outbox.direct import direct_copy
+from ocn_permission_agent.outbox.model import Delivery
+from ocn_permission_agent.outbox.settings import DirectRoute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForNode:
+    """A message for a node: of which version, and whether it was to carry an OCN-Signature."""
+
+    route: ProviderRoute
+    version: NodeVersion
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A request that may leave. `node` is None when it goes to the service itself.
+
+    `note` says why an OCN-Signature that was due is left out. `headers` may hold a token: never to be logged.
+    """
+
+    delivery: Delivery
+    node: ForNode | None
+    method: str = "POST"
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes
+    note: str | None = None
+
+
+class Writer:
+    """Writes and signs.
+
+    Args:
+        key: the operator's; signs every message.
+        own_node_url: base of the node behind the proxy, its api prefix included.
+        inert_url: takes the place of a customer's `response_url`; None leaves it.
+        clock: when something was parked.
+    """
+
+    def __init__(self, *, key: OperatorKey, own_node_url: str, inert_url: str | None, clock: Clock) -> None:
+        self._key = key
+        self._own_node_url = own_node_url
+        self._inert_url = inert_url
+        self._clock = clock
+
+    def written(self, delivery: Delivery, where: ForNode | DirectRoute) -> Ready | Decision:
+        """The request in bytes; parked when no node could read its body."""
+        try:
+            return self._for_node(delivery, where) if isinstance(where, ForNode) else self._direct(delivery, where)
+        except CanonicalError as error:
+            return parked(f"no node could read its body: {error}", now=self._clock.now())
+
+    def _for_node(self, delivery: Delivery, node: ForNode) -> Ready:
+        request, customer, provider = delivery.envelope.request, delivery.envelope.customer, delivery.provider
+        header = body = note = None
+        if node.signed:
+            # Decoded anew for each provider: what is stashed below one signature must not show up below another.
+            readdressed = readdress(
+                request,
+                sender=customer,
+                receiver=provider,
+                key=self._key,
+                version=node.version,
+                response_url=self._inert_url,
+            )
+            header, body, note = readdressed.header, readdressed.body, readdressed.note
+        text = copy_message(
+            request,
+            sender=customer,
+            receiver=provider,
+            version=node.version,
+            ocn_signature=header,
+            response_url=self._inert_url,
+            body=body,
+        )
+        return Ready(
+            delivery=delivery,
+            node=node,
+            url=message_url(self._own_node_url if node.route.own else node.route.domain),
+            headers={
+                "X-Request-ID": str(uuid.uuid4()),
+                "OCN-Signature": self._key.sign(text),
+                "Content-Type": "application/json",
+            },
+            body=text,
+            note=note,
+        )
+
+    def _direct(self, delivery: Delivery, route: DirectRoute) -> Ready:
+        copy = direct_copy(delivery, route, request_id=str(uuid.uuid4()), response_url=self._inert_url)
+        return Ready(
+            delivery=delivery, node=None, method=copy.method, url=copy.url, headers=copy.headers, body=copy.body
+        )
+
+
+def message_url(base: str) -> str:
+    """Where a node takes messages. Of a 2.x node the Registry's domain already holds the api prefix."""
+    return base.rstrip("/") + "/ocn/message"
