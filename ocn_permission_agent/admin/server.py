@@ -1,5 +1,6 @@
-"""The second listener: health, metrics and the status API, never on the proxy's port."""
+"""The second listener: health, metrics and the reading API, never on the proxy's port."""
 
+import asyncio
 import errno
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -8,8 +9,10 @@ import orjson
 from aiohttp import web
 
 from ocn_permission_agent.admin.access import OPEN_PATHS, host_allowed, token_accepted
+from ocn_permission_agent.admin.asked import Asked, BadQuestion, read_question
 from ocn_permission_agent.admin.settings import AdminSettings
 from ocn_permission_agent.admin.status import Status, status_document
+from ocn_permission_agent.consent.index import ConsentIndex
 from ocn_permission_agent.errors import AgentError, ConfigError
 
 _HEADERS = {
@@ -27,6 +30,14 @@ class _Metrics(Protocol):
     def exposition(self) -> bytes: ...
 
 
+class _Consent(Protocol):
+    @property
+    def index(self) -> ConsentIndex: ...
+
+    @property
+    def fresh(self) -> bool: ...
+
+
 class AdminServer:
     """Serves `/livez`, `/readyz`, `/metrics` to everybody who reaches it, all else against the bearer token.
 
@@ -34,6 +45,7 @@ class AdminServer:
         settings: `[admin]` of the configuration.
         ready: whether the proxy listens and is not draining; must not ask the node (proxy.md "Fail open").
         status: makes the facts of the status document; its `AgentError` becomes a 503.
+        consent: who agreed to what, as it is known now.
         metrics: what `/metrics` shows.
     """
 
@@ -43,11 +55,13 @@ class AdminServer:
         settings: AdminSettings,
         ready: Callable[[], bool],
         status: Callable[[], Awaitable[Status]],
+        consent: _Consent,
         metrics: _Metrics,
     ) -> None:
         self._settings = settings
         self._ready = ready
         self._status = status
+        self._consent = consent
         self._metrics = metrics
         self._allowed = frozenset({"localhost", settings.listen_host.lower(), *settings.allow_hosts})
         self._runner: web.AppRunner | None = None
@@ -63,6 +77,8 @@ class AdminServer:
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._show_metrics)
         application.router.add_get("/api/v1/status", self._show_status)
+        for kind in Asked:
+            application.router.add_get(f"/api/v1/{kind.value}", self._listing(kind))
         runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
         try:
@@ -124,6 +140,18 @@ class AdminServer:
 
     async def _show_status(self, _: web.Request) -> web.Response:
         return _json(status_document(await self._status()))
+
+    def _listing(self, kind: Asked) -> _Handler:
+        async def handle(request: web.Request) -> web.Response:
+            try:
+                question = read_question(kind, {**request.query, **request.match_info})
+            except BadQuestion as error:
+                return _json({"error": str(error)}, status=400)
+            # An index never changes, so a long list can be made beside the event loop.
+            document = await asyncio.to_thread(question.answer, self._consent.index, fresh=self._consent.fresh)
+            return _json({"error": question.nobody}, status=404) if document is None else _json(document)
+
+        return handle
 
 
 def _json(document: object, *, status: int = 200) -> web.Response:

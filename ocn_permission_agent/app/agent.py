@@ -94,6 +94,7 @@ class Agent:
             settings=config.admin,
             ready=lambda: self._proxy.listening,
             status=self.status,
+            consent=self._view,
             metrics=self._metrics,
         )
         self._stop_asked = asyncio.Event()

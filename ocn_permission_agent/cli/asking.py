@@ -40,26 +40,26 @@ def _document(access: AdminAccess) -> tuple[dict[str, Any], str]:
         return ask(access.admin), ""
     except ConnectionRefusedError:
         document = status_document(stored_status(access.store_path))
-        return document, f"No agent runs at {_where(access.admin)}; this is what its store holds."
+        return document, f"No agent runs at {where(access.admin)}; this is what its store holds."
 
 
-def ask(admin: AdminSettings) -> dict[str, Any]:
-    """The status document of the running agent.
+def ask(admin: AdminSettings, path: str = "/api/v1/status") -> dict[str, Any]:
+    """A document of the running agent.
 
     Raises:
         ConnectionRefusedError: nobody listens there.
-        CommandFailed: somebody listens, but gives no status.
+        CommandFailed: somebody listens, but gives no such document.
     """
     host = _NEAREST.get(admin.listen_host, admin.listen_host)
     connection = HTTPConnection(host, admin.listen_port, timeout=_TIMEOUT_SECONDS)
     try:
-        connection.request("GET", "/api/v1/status", headers={"Authorization": f"Bearer {admin.token}"})
+        connection.request("GET", path, headers={"Authorization": f"Bearer {admin.token}"})
         answer = connection.getresponse()
         body = answer.read()
     except ConnectionRefusedError:
         raise
     except (OSError, HTTPException) as error:
-        raise CommandFailed(f"The admin listener at {_where(admin)} does not answer: {error}.") from error
+        raise CommandFailed(f"The admin listener at {where(admin)} does not answer: {error}.") from error
     finally:
         connection.close()
     try:
@@ -67,13 +67,16 @@ def ask(admin: AdminSettings) -> dict[str, Any]:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise CommandFailed(f"What listens at {_where(admin)} is no OCN permission agent (HTTP {answer.status}).")
+        raise CommandFailed(f"What listens at {where(admin)} is no OCN permission agent (HTTP {answer.status}).")
     if answer.status == 401:
-        raise CommandFailed(f"The agent at {_where(admin)} does not accept the token of admin.token_file.")
+        raise CommandFailed(f"The agent at {where(admin)} does not accept the token of admin.token_file.")
+    if answer.status == 404 and "error" in document:
+        raise CommandFailed(str(document["error"]))
     if answer.status != 200:
-        raise CommandFailed(f"The agent at {_where(admin)} gives no status: {document.get('error', answer.status)}")
+        raise CommandFailed(f"The agent at {where(admin)} gives no answer: {document.get('error', answer.status)}")
     return document
 
 
-def _where(admin: AdminSettings) -> str:
+def where(admin: AdminSettings) -> str:
+    """Where the agent should listen."""
     return f"{admin.listen_host}:{admin.listen_port}"

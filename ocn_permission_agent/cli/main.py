@@ -11,6 +11,7 @@ import click
 
 from ocn_permission_agent import __version__
 from ocn_permission_agent.cli.contract_commands import agreement, service
+from ocn_permission_agent.cli.index_commands import agreements, parties, services
 
 _CONFIG = click.option(
     "--config",
@@ -85,8 +86,8 @@ def demo(*, once: bool, proxy_port: int | None, admin_port: int | None, info_fil
     sys.exit(showing.demo(once=once, proxy_port=proxy_port, admin_port=admin_port, info_file=info_file))
 
 
-commands.add_command(service)
-commands.add_command(agreement)
+for group in (services, agreements, parties, service, agreement):
+    commands.add_command(group)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -42,6 +42,7 @@ from ocn_permission_agent.cli.wallet import KeyFiles, payer_key, wallet_key
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.config import load_chain_access
 from ocn_permission_agent.consent.address import ZERO, Address, address
+from ocn_permission_agent.consent.name import Name, read_name
 from ocn_permission_agent.errors import ChainReorganised, ChainUnavailable, ConfigError, WriteRefused, WriteUnsettled
 from ocn_permission_agent.ocpi.party import Party
 
@@ -68,7 +69,7 @@ class _Job:
     key: WalletKey
     payer: WalletKey | None
     intended: Callable[[Address], Intent]
-    provider: Party | Address
+    provider: Name
     options: WriteOptions
 
     @property
@@ -114,9 +115,9 @@ def agreement_revoke(options: WriteOptions, *, provider: str) -> None:
     _carry_out(options, lambda found: RevokeAgreement(provider=found), _provider(provider))
 
 
-def _provider(text: str) -> Party | Address:
+def _provider(text: str) -> Name:
     try:
-        found = address(text) if text.startswith("0x") else Party.parse(text)
+        found = read_name(text)
     except ValueError as error:
         raise ConfigError([f"--provider: {error}."]) from None
     if found == ZERO:
@@ -124,7 +125,7 @@ def _provider(text: str) -> Party | Address:
     return found
 
 
-def _carry_out(options: WriteOptions, intended: Callable[[Address], Intent], provider: Party | Address | None) -> None:
+def _carry_out(options: WriteOptions, intended: Callable[[Address], Intent], provider: Name | None) -> None:
     if not options.yes and not sys.stdin.isatty():
         raise ConfigError(["Nobody can be asked here: this is no terminal. Give --yes to go on without a question."])
     key = wallet_key(options.key)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import aiohttp
 import pytest
@@ -9,10 +10,14 @@ import pytest
 from ocn_permission_agent.admin.server import AdminServer
 from ocn_permission_agent.admin.settings import AdminSettings
 from ocn_permission_agent.admin.status import ChainStatus, EndpointStatus, Status
+from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.errors import ConfigError, StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.outbox.model import DeliveryState
 from ocn_permission_agent.outbox.store import Counts
+from tests.consent_factories import OTHER_OPERATOR, a_history, address_of, an_index, transaction
+from tests.fakes import FakeClock
 
 TOKEN = "a-token-of-enough-length"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -39,6 +44,7 @@ class Agent:
         self.is_ready = True
         self.store_works = True
         self.metrics = Metrics()
+        self.view = ConsentView(clock=FakeClock(), max_staleness_seconds=60, metrics=self.metrics)
 
     def ready(self) -> bool:
         return self.is_ready
@@ -50,7 +56,9 @@ class Agent:
 
     def server(self, **settings: object) -> AdminServer:
         chosen = AdminSettings(**{"listen_port": 0, "token": TOKEN, **settings})  # type: ignore[arg-type]
-        return AdminServer(settings=chosen, ready=self.ready, status=self.status, metrics=self.metrics)
+        return AdminServer(
+            settings=chosen, ready=self.ready, status=self.status, consent=self.view, metrics=self.metrics
+        )
 
 
 @pytest.fixture
@@ -185,3 +193,105 @@ async def test_stopping_twice_is_fine(agent: Agent) -> None:
 
     await server.stop()
     await server.stop()
+
+
+# --- what the index says ----------------------------------------------------------------------------------------------
+
+AGREEMENTS = [("DE*CPO", "NL*BIL", {6, 8}), ("DE*CPO", "DE*ANA", {0})]
+
+
+async def asked(client: aiohttp.ClientSession, path: str) -> tuple[int, dict[str, Any]]:
+    async with client.get(f"/api/v1/{path}", headers=BEARER) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_services_are_listed_with_what_they_ask_for(agent: Agent, client: aiohttp.ClientSession) -> None:
+    agent.view.publish(an_index(AGREEMENTS))
+
+    status, document = await asked(client, "services")
+
+    assert (status, document["block"], document["fresh"]) == (200, 9, True)
+    assert [(each["party"], each["permissions"], each["listed"]) for each in document["services"]] == [
+        ("DE*ANA", [0], True),
+        ("NL*BIL", [6, 8], True),
+    ]
+
+
+async def test_agreements_are_listed_with_the_reason_of_their_verdict(
+    agent: Agent, client: aiohttp.ClientSession
+) -> None:
+    history = a_history(AGREEMENTS)
+    history.toggle(address_of("DE*CPO"), address_of("NL*BIL"))
+    agent.view.publish(history.index())
+
+    _, document = await asked(client, "agreements")
+    _, closed = await asked(client, "agreements?standing=closed&customer=de*cpo")
+
+    assert [(each["provider"], each["standing"], each["rule"]) for each in document["agreements"]] == [
+        ("DE*ANA", "open", "C2"),
+        ("NL*BIL", "closed", "C2"),
+    ]
+    (revoked,) = closed["agreements"]
+    assert revoked["reason"] == "the customer revoked the agreement"
+    assert (revoked["block"], revoked["transaction"]) == (10, transaction(10_000))
+    assert revoked["agreed_in"] == {"block": 6, "transaction": transaction(6000)}
+
+
+async def test_an_agreement_is_shown_interface_by_interface(agent: Agent, client: aiohttp.ClientSession) -> None:
+    history = a_history([("DE*CPO", "NL*BIL", {6, 8})])
+    history.service(address_of("NL*BIL"), {6, 10})
+    agent.view.publish(history.index())
+
+    _, document = await asked(client, f"agreements/DE*CPO/{address_of('NL*BIL')}")
+
+    (agreement,) = document["agreements"]
+    assert [(each["module"], each["standing"], each["rule"]) for each in agreement["interfaces"]] == [
+        ("cdrs", "closed", "C3"),
+        ("sessions", "open", "C2"),
+        ("tariffs", "closed", "C3"),
+    ]
+
+
+async def test_a_party_is_shown_with_everybody_who_is_spelled_alike(
+    agent: Agent, client: aiohttp.ClientSession
+) -> None:
+    history = a_history(AGREEMENTS)
+    history.party(Party("de", "CPO"), operator=OTHER_OPERATOR)
+    agent.view.publish(history.index())
+
+    _, document = await asked(client, "parties/DE*CPO")
+
+    assert [(each["party"], each["own_node"]) for each in document["parties"]] == [("DE*CPO", True), ("de*CPO", False)]
+    assert {each["rule"] for each in document["as_customer"]} == {"C1"}
+    assert document["as_provider"] == []
+
+
+async def test_before_the_first_sync_lists_are_empty_and_not_fresh(client: aiohttp.ClientSession) -> None:
+    status, document = await asked(client, "agreements")
+
+    assert (status, document["block"], document["fresh"], document["agreements"]) == (200, None, False, [])
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "error"),
+    [
+        ("parties/DE*XXX", 404, "No party DE*XXX is registered. One that left can be shown by its address."),
+        ("services/DE*CPO", 404, "DE*CPO never listed a service."),
+        ("agreements/NL*BIL/DE*CPO", 404, "There never was an agreement of NL*BIL with DE*CPO."),
+        ("parties/DECPO", 400, "party: 'DECPO' is not a party: write country code, '*' and party id, as in DE*CPO."),
+        ("agreements?standing=ajar", 400, "standing: must be open, held or closed."),
+        ("agreements/DE*CPO/0x12", 400, "provider: '0x12' is not an address: 0x and 40 hexadecimal digits are needed."),
+    ],
+)
+async def test_what_cannot_be_answered_is_told(
+    agent: Agent, client: aiohttp.ClientSession, path: str, status: int, error: str
+) -> None:
+    agent.view.publish(an_index(AGREEMENTS))
+
+    assert await asked(client, path) == (status, {"error": error})
+
+
+@pytest.mark.parametrize("path", ["services", "agreements", "parties/DE*CPO", "services/NL*BIL"])
+async def test_lists_need_the_token(client: aiohttp.ClientSession, path: str) -> None:
+    async with client.get(f"/api/v1/{path}") as answer:
+        assert answer.status == 401

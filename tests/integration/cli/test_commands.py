@@ -21,7 +21,18 @@ async def test_help_names_every_command(calling: Calling) -> None:
     finished = await calling("--help")
 
     assert finished.code == 0
-    for command in ("run", "sync", "check-config", "status", "demo"):
+    for command in (
+        "run",
+        "sync",
+        "check-config",
+        "status",
+        "demo",
+        "services",
+        "agreements",
+        "parties",
+        "service",
+        "agreement",
+    ):
         assert f"  {command} " in finished.out
     assert "Exit codes: 0 fine, 1 failed, 2 bad usage or configuration." in finished.out
 

@@ -12,6 +12,7 @@ from ocn_permission_agent.admin.server import AdminServer
 from ocn_permission_agent.admin.settings import AdminSettings
 from ocn_permission_agent.admin.status import ChainStatus, EndpointStatus, Status
 from ocn_permission_agent.clock import SystemClock
+from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.model import DeliveryState
 from ocn_permission_agent.outbox.store import Counts
@@ -45,7 +46,14 @@ async def how_things_stand() -> Status:
 async def port() -> AsyncIterator[str]:
     """Where an agent's admin listener listens."""
     settings = AdminSettings(listen_port=0, token=TOKEN)
-    server = AdminServer(settings=settings, ready=lambda: True, status=how_things_stand, metrics=Metrics())
+    metrics = Metrics()
+    server = AdminServer(
+        settings=settings,
+        ready=lambda: True,
+        status=how_things_stand,
+        consent=ConsentView(clock=SystemClock(), max_staleness_seconds=60, metrics=metrics),
+        metrics=metrics,
+    )
     await server.start()
     yield str(server.address[1])
     await server.stop()

@@ -1,0 +1,43 @@
+"""What the store knows of the chain, by the rules of the running agent."""
+
+import structlog
+
+from ocn_permission_agent.chain.rpc import RpcClient
+from ocn_permission_agent.chain.store import ChainStore
+from ocn_permission_agent.chain.watcher import Watcher
+from ocn_permission_agent.clock import SystemClock
+from ocn_permission_agent.config import Config
+from ocn_permission_agent.consent.address import address
+from ocn_permission_agent.consent.index import ConsentIndex
+from ocn_permission_agent.consent.view import ConsentView
+from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.store.looking import ReadOnlyDatabase
+
+
+async def stored_index(config: Config) -> ConsentIndex:
+    """The index of the newest block in the store; nothing is asked of the chain, nothing in the store changes.
+
+    Raises:
+        StoreUnavailable: the store cannot be read.
+        StoreMismatch: it was made for other contracts.
+    """
+    clock, metrics = SystemClock(), Metrics()
+    view = ConsentView(clock=clock, max_staleness_seconds=config.chain.max_staleness_seconds, metrics=metrics)
+    database = ReadOnlyDatabase.look(config.store_path)
+    try:
+        watcher = Watcher(
+            rpc=RpcClient(url=config.chain.rpc_urls[0], clock=clock),
+            store=ChainStore(database),
+            view=view,
+            clock=clock,
+            settings=config.chain,
+            consent=config.consent,
+            operator=address(config.operator_key.address),
+            public_url=config.public_url,
+            metrics=metrics,
+            log=structlog.get_logger(),
+        )
+        await watcher.restore()
+    finally:
+        await database.close()
+    return view.index

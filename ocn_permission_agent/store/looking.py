@@ -1,0 +1,60 @@
+"""The store's file for looking only: beside a running agent or without one. Nothing in it changes."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.store.database import Database
+
+T = TypeVar("T")
+
+
+class ReadOnlyDatabase(Database):
+    """Answers reads as `Database` does; whatever would write is refused by the engine. For short-lived commands."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    def look(cls, path: Path) -> "ReadOnlyDatabase":
+        """Open a file that is there.
+
+        Raises:
+            StoreUnavailable: it cannot be read.
+        """
+        try:
+            connection = sqlite3.connect(
+                f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"the store {path} cannot be read: {error}") from error
+        connection.row_factory = sqlite3.Row
+        return cls(connection)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """See `Database.read`."""
+        return self._in_snapshot(work)
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run what may turn out to be reading only.
+
+        Raises:
+            StoreUnavailable: it was writing.
+        """
+        return self._in_snapshot(work)
+
+    async def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _in_snapshot(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            self._connection.execute("BEGIN")
+            try:
+                return work(self._connection)
+            finally:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"the store cannot be read: {error}") from error
