@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import structlog
+import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -15,7 +16,8 @@ from ocn_permission_agent.config import Config
 def run(config_file: Path | None) -> None:
     """Run the agent until it is told to stop."""
     prepared = _prepared(config_file)
-    asyncio.run(app.run(prepared))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(app.run(prepared))
 
 
 def sync(config_file: Path | None) -> None:

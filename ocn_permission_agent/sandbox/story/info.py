@@ -1,10 +1,11 @@
 """The running sandbox's addresses, as JSON for tools (`demo --info-file`) and as curl lines for people."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ocn_permission_agent.sandbox.parties.objects import a_session
+from ocn_permission_agent.sandbox.parties.objects import a_cdr, a_session
 from ocn_permission_agent.sandbox.story.world import World
 
 
@@ -50,20 +51,37 @@ def write_addresses(world: World, path: Path) -> None:
 
 
 def curl_lines(world: World) -> list[str]:
-    """Ready to paste: put a session, see what everybody has, ask the agent."""
-    emsp, cpo = world.emsp.party, world.cpo
-    body = json.dumps(a_session(cpo.party, "mine"), separators=(",", ":"))
-    path = f"/ocpi/receiver/2.2/sessions/{cpo.party.country_code}/{cpo.party.party_id}/mine"
-    put = (
-        f"curl -X PUT {world.agent.proxy_url}{path}"
-        f" -H 'Authorization: {cpo.connection.authorization}' -H 'X-Request-ID: 1' -H 'X-Correlation-ID: 1'"
-        f" -H 'OCPI-from-country-code: {cpo.party.country_code}' -H 'OCPI-from-party-id: {cpo.party.party_id}'"
-        f" -H 'OCPI-to-country-code: {emsp.country_code}' -H 'OCPI-to-party-id: {emsp.party_id}'"
-        f" -H 'Content-Type: application/json' -d '{body}'"
-    )
+    """Ready to paste: put a session, post a CDR, see what everybody has, ask the agent."""
+    cpo = world.cpo.party
+    session, cdr = a_session(cpo, "mine"), a_cdr(cpo, "mine")
     received = [
-        f"curl {party.received_url}   # what {party.party} has"
-        for party in (world.emsp, world.billing, world.analytics)
+        f"curl {party.received_url}   # {party.party}" for party in (world.emsp, world.billing, world.analytics)
     ]
-    status = f"curl -H 'Authorization: Bearer {world.admin_token}' {world.agent.admin_url}/api/v1/status"
-    return [put, *received, status, f"curl {world.agent.admin_url}/metrics"]
+    return [
+        "# a session: only the eMSP gets it, because DE*CPO revoked its agreement with billing",
+        _curl(world, "PUT", f"/ocpi/receiver/2.2/sessions/{cpo.country_code}/{cpo.party_id}/mine", session),
+        "# a CDR: analytics gets a copy",
+        _curl(world, "POST", "/ocpi/receiver/2.2/cdrs", cdr),
+        "# what each has received",
+        *received,
+        "# what the agent knows and owes",
+        f"curl -H 'Authorization: Bearer {world.admin_token}' {world.agent.admin_url}/api/v1/status",
+        f"curl {world.agent.admin_url}/metrics",
+    ]
+
+
+def _curl(world: World, method: str, path: str, body: Mapping[str, Any]) -> str:
+    cpo, emsp = world.cpo, world.emsp.party
+    headers = {
+        "Authorization": cpo.connection.authorization,
+        "X-Request-ID": "1",
+        "X-Correlation-ID": "1",
+        "OCPI-from-country-code": cpo.party.country_code,
+        "OCPI-from-party-id": cpo.party.party_id,
+        "OCPI-to-country-code": emsp.country_code,
+        "OCPI-to-party-id": emsp.party_id,
+        "Content-Type": "application/json",
+    }
+    shown = "".join(f" -H '{name}: {value}'" for name, value in headers.items())
+    text = json.dumps(body, separators=(",", ":"))
+    return f"curl -X {method} {world.agent.proxy_url}{path}{shown} -d '{text}'"
