@@ -6,6 +6,7 @@ from ocn_permission_agent.consent.address import AgreementId, address
 from ocn_permission_agent.consent.index import Entitlement
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.reply import OcpiReply
+from ocn_permission_agent.ocpi.request import OcpiRequest
 from ocn_permission_agent.outbox.model import CopyPlan
 from ocn_permission_agent.proxy.copying import NotCopied, never_copied, plan_copies
 from tests.factories import a_request
@@ -31,14 +32,16 @@ def entitled(provider: str, number: int) -> Entitlement:
 BILLING, ANALYTICS = entitled("DE*BIL", 1), entitled("DE*ANA", 2)
 
 
-def planned(*entitlements: Entitlement, reply: OcpiReply | None = None, **headers: str) -> CopyPlan | NotCopied:
+def planned(
+    *entitlements: Entitlement, reply: OcpiReply | None = None, request: OcpiRequest | None = None
+) -> CopyPlan | NotCopied:
     return plan_copies(
-        request=a_request(**headers), reply=reply or a_reply(), entitlements=entitlements, recorded_at=NOW
+        request=request or a_request(), reply=reply or a_reply(), entitlements=entitlements, recorded_at=NOW
     )
 
 
 def test_one_envelope_and_one_delivery_for_each_provider() -> None:
-    plan = planned(BILLING, ANALYTICS, ocpi_from_party_id="cpo")
+    plan = planned(BILLING, ANALYTICS, request=a_request(ocpi_from_party_id="cpo"))
     assert isinstance(plan, CopyPlan)
     assert plan.envelope.customer == Party("DE", "CPO")  # the registry's spelling, whatever the header's
     assert plan.envelope.request.sender == Party("DE", "cpo")
@@ -50,7 +53,7 @@ def test_one_envelope_and_one_delivery_for_each_provider() -> None:
 
 
 def test_a_provider_that_takes_part_gets_no_copy() -> None:
-    plan = planned(BILLING, ANALYTICS, ocpi_to_country_code="de", ocpi_to_party_id="bil")
+    plan = planned(BILLING, ANALYTICS, request=a_request(ocpi_to_country_code="de", ocpi_to_party_id="bil"))
     assert isinstance(plan, CopyPlan)
     assert [delivery.provider for delivery in plan.deliveries] == [Party("DE", "ANA")]
     assert planned(entitled("NL*MSP", 3)) is NotCopied.OWN_MESSAGE
