@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ocn_permission_agent.chain.decisions import DecisionStore
 from ocn_permission_agent.chain.rpc import RpcClient
 from ocn_permission_agent.chain.scan import SyncProgress
 from ocn_permission_agent.chain.settings import ChainSettings
@@ -121,6 +122,7 @@ async def watching(
             watcher = Watcher(
                 rpc=rpc,
                 store=ChainStore(database),
+                decisions=DecisionStore(database),
                 view=view,
                 clock=clock,
                 settings=chosen,

@@ -128,6 +128,7 @@ def _agreement(agreement: AgreementStatus, index: ConsentIndex) -> Document:
         "provider_address": agreement.provider_address,
         "agreed_in": None if pair is None else _evidence(pair.grant.evidence),
         "agreed": None if agreement.agreed is None else list(agreement.agreed),
+        "sent": agreement.sent.value,
     } | _verdict(agreement.verdict)
 
 
@@ -175,6 +176,8 @@ def _verdict(verdict: Verdict) -> Document:
         "standing": verdict.standing.value,
         "rule": verdict.rule,
         "reason": verdict.reason,
+        "remedy": verdict.remedy,
+        "confirmable": verdict.confirmable,
         "transaction": verdict.transaction_hash,
         "block": verdict.block_number,
     }

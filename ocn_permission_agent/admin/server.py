@@ -10,6 +10,8 @@ from aiohttp import web
 
 from ocn_permission_agent.admin.access import OPEN_PATHS, host_allowed, token_accepted
 from ocn_permission_agent.admin.asked import Asked, BadQuestion, read_question
+from ocn_permission_agent.admin.decision_routes import decision_routes
+from ocn_permission_agent.admin.desk import Desk
 from ocn_permission_agent.admin.settings import AdminSettings
 from ocn_permission_agent.admin.status import Status, status_document
 from ocn_permission_agent.consent.index import ConsentIndex
@@ -46,6 +48,7 @@ class AdminServer:
         ready: whether the proxy listens and is not draining; must not ask the node (proxy.md "Fail open").
         status: makes the facts of the status document; its `AgentError` becomes a 503.
         consent: who agreed to what, as it is known now.
+        desk: takes the operator's decisions.
         metrics: what `/metrics` shows.
     """
 
@@ -56,12 +59,14 @@ class AdminServer:
         ready: Callable[[], bool],
         status: Callable[[], Awaitable[Status]],
         consent: _Consent,
+        desk: Desk,
         metrics: _Metrics,
     ) -> None:
         self._settings = settings
         self._ready = ready
         self._status = status
         self._consent = consent
+        self._desk = desk
         self._metrics = metrics
         self._allowed = frozenset({"localhost", settings.listen_host.lower(), *settings.allow_hosts})
         self._runner: web.AppRunner | None = None
@@ -77,6 +82,7 @@ class AdminServer:
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._show_metrics)
         application.router.add_get("/api/v1/status", self._show_status)
+        application.router.add_routes(decision_routes(self._desk))
         for kind in Asked:
             application.router.add_get(f"/api/v1/{kind.value}", self._listing(kind))
         runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)

@@ -1,11 +1,17 @@
 """The composition root: builds every part from the configuration and gives each task a parent."""
 
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
 import structlog
 
+from ocn_permission_agent.admin.desk import Desk
 from ocn_permission_agent.app.agent import Agent
 from ocn_permission_agent.chain.scan import Report
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.config import Config
+
+T = TypeVar("T")
 
 
 async def run(config: Config) -> None:
@@ -16,3 +22,8 @@ async def run(config: Config) -> None:
 async def sync(config: Config, report: Report) -> None:
     """Read the chain up to its head and end; see `Agent.sync` for what it raises."""
     await Agent(config, clock=SystemClock(), log=structlog.get_logger()).sync(report)
+
+
+async def decide(config: Config, work: Callable[[Desk], Awaitable[T]]) -> T:
+    """Take a decision on the store, while no agent runs; see `Agent.decide` for what it raises."""
+    return await Agent(config, clock=SystemClock(), log=structlog.get_logger()).decide(work)

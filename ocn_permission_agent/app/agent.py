@@ -13,16 +13,20 @@ touched by that.
 import asyncio
 import random
 import signal
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from ocn_permission_agent import __version__
+from ocn_permission_agent.admin.desk import Desk
 from ocn_permission_agent.admin.server import AdminServer
 from ocn_permission_agent.admin.status import ChainStatus, EndpointStatus, Status
 from ocn_permission_agent.app.late_outbox import LateOutbox
 from ocn_permission_agent.app.node_versions import NodeVersions
 from ocn_permission_agent.app.supervise import supervise
+from ocn_permission_agent.chain.decisions import Decider, DecisionStore
 from ocn_permission_agent.chain.rpc import RpcClient
 from ocn_permission_agent.chain.scan import Report
 from ocn_permission_agent.chain.store import ChainStore
@@ -43,6 +47,8 @@ from ocn_permission_agent.outbox.upkeep import Upkeep
 from ocn_permission_agent.proxy.listener import Proxy
 from ocn_permission_agent.store.database import Database
 
+T = TypeVar("T")
+
 #: for the endpoint to answer at the first contact; the proxy listens afterwards whatever came of it
 _FIRST_CONTACT_SECONDS = 5.0
 #: for requests in flight and for attempts in flight, one after the other, when the agent stops (proxy.md: 30 s in all)
@@ -57,6 +63,7 @@ class _Engine:
 
     outbox: SqliteOutbox
     watcher: Watcher
+    decider: Decider
     dispatcher: Dispatcher
     upkeep: Upkeep
 
@@ -95,6 +102,7 @@ class Agent:
             ready=lambda: self._proxy.listening,
             status=self.status,
             consent=self._view,
+            desk=Desk(index=lambda: self._view.index, decider=self._decider),
             metrics=self._metrics,
         )
         self._stop_asked = asyncio.Event()
@@ -139,6 +147,24 @@ class Agent:
         async with AsyncExitStack() as opened:
             engine = await self._open_engine(opened)
             await engine.watcher.first_sync(report)
+
+    async def decide(self, work: Callable[[Desk], Awaitable[T]]) -> T:
+        """Take a decision on the store, and end.
+
+        Raises:
+            StoreUnavailable: it cannot be used now; an agent that runs has it for itself.
+            StoreMismatch: as `run`.
+        """
+        async with AsyncExitStack() as opened:
+            self._engine = await self._open_engine(opened)
+            opened.callback(self._forget_engine)
+            await self._engine.watcher.restore()
+            return await work(Desk(index=lambda: self._view.index, decider=self._decider))
+
+    def _decider(self) -> Decider:
+        if self._engine is None:
+            raise StoreUnavailable("the store is not open")
+        return self._engine.decider
 
     async def status(self) -> Status:
         """The facts of the status document.
@@ -258,6 +284,7 @@ class Agent:
         watcher = Watcher(
             rpc=rpc,
             store=ChainStore(database),
+            decisions=DecisionStore(database),
             view=view,
             clock=clock,
             settings=config.chain,
@@ -297,7 +324,9 @@ class Agent:
             spread=random.random,
         )
         upkeep = Upkeep(store=outbox, view=view, clock=clock, metrics=metrics, log=log)
-        return _Engine(outbox=outbox, watcher=watcher, dispatcher=dispatcher, upkeep=upkeep)
+        decisions = DecisionStore(database)
+        decider = Decider(store=decisions, view=view, clock=clock, log=log, withdraw=upkeep.withdraw_closed)
+        return _Engine(decider=decider, outbox=outbox, watcher=watcher, dispatcher=dispatcher, upkeep=upkeep)
 
     def _wake_dispatcher(self) -> None:
         if self._engine is not None:

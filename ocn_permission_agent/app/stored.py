@@ -2,6 +2,7 @@
 
 import structlog
 
+from ocn_permission_agent.chain.decisions import DecisionStore
 from ocn_permission_agent.chain.rpc import RpcClient
 from ocn_permission_agent.chain.store import ChainStore
 from ocn_permission_agent.chain.watcher import Watcher
@@ -28,6 +29,7 @@ async def stored_index(config: Config) -> ConsentIndex:
         watcher = Watcher(
             rpc=RpcClient(url=config.chain.rpc_urls[0], clock=clock),
             store=ChainStore(database),
+            decisions=DecisionStore(database),
             view=view,
             clock=clock,
             settings=config.chain,

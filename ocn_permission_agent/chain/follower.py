@@ -22,7 +22,7 @@ from ocn_permission_agent.chain.source import ChainSource
 from ocn_permission_agent.chain.store import ChainStore, Progress
 from ocn_permission_agent.chain.touched import Touched, everything, touched_by
 from ocn_permission_agent.consent.address import Position
-from ocn_permission_agent.consent.events import FIRST_OBSERVATION, Event, Evidence, RevokeReorganised
+from ocn_permission_agent.consent.events import FIRST_OBSERVATION, Event, Evidence, PinsBegun, RevokeReorganised
 from ocn_permission_agent.consent.facts import Facts
 from ocn_permission_agent.consent.fold import apply
 from ocn_permission_agent.errors import ChainReorganised, ChainUnavailable
@@ -220,6 +220,10 @@ class Follower:
             facts = apply(facts, event)
         touched = everything(facts) if dropped is None else _touched(dropped, links)
         facts, observed = await self._reader.observe(facts, touched, head, first_index=len(waiting))
+        if facts.pins is None:
+            place = Position(head.number, FIRST_OBSERVATION + len(waiting) + len(observed))
+            observed = (*observed, PinsBegun(evidence=Evidence(position=place)))
+            facts = apply(facts, observed[-1])
         links[-1] = replace(links[-1], events=(*links[-1].events, *waiting, *observed), facts=facts)
         window = kept.extended(links)
         first_block = 0 if self._progress is None else self._progress.first_block

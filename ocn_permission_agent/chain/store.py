@@ -45,10 +45,34 @@ class Progress:
 
 
 class ChainStore:
-    """The chain's tables. Every method raises `StoreUnavailable` when the database cannot be used."""
+    """The chain's tables. Every method raises `StoreUnavailable` when the database cannot be used.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: with these tables.
+        ahead: 0 for the epoch that holds; 1 for one that is read beside it, until it takes its place.
+    """
+
+    def __init__(self, database: Database, *, ahead: int = 0) -> None:
         self._database = database
+        self._ahead = ahead
+
+    def beside(self) -> "ChainStore":
+        """The epoch after the one that holds."""
+        return ChainStore(self._database, ahead=1)
+
+    async def clear(self) -> None:
+        """Forget everything of this epoch."""
+        ahead = self._ahead
+        await self._database.write(lambda connection: _clear(connection, ahead))
+
+    async def take_over(self) -> None:
+        """Forget the epoch that held; the one read beside it holds now. Call it on the former."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            _clear(connection, 0)
+            connection.execute(_SQL["next_epoch"])
+
+        await self._database.write(work)
 
     async def genesis_hash(self) -> str | None:
         """The genesis hash that was remembered at first contact; None before."""
@@ -64,18 +88,20 @@ class ChainStore:
 
     async def progress(self) -> Progress | None:
         """How far reading came; None before it began."""
-        return await self._database.read(_read_progress)
+        ahead = self._ahead
+        return await self._database.read(lambda connection: _read_progress(connection, ahead))
 
     async def begin(self, progress: Progress) -> None:
         """Write down where reading begins, or that there is a gap which is not complete."""
-        await self._database.write(lambda connection: _write_progress(connection, progress))
+        ahead = self._ahead
+        await self._database.write(lambda connection: _write_progress(connection, ahead, progress))
 
     async def rewind(self, number: int, progress: Progress) -> None:
         """Forget the blocks above a number and what was read in them; used before a wide gap is read."""
 
         def work(connection: sqlite3.Connection) -> None:
-            _drop_above(connection, number)
-            _write_progress(connection, progress)
+            _drop_above(connection, self._ahead, number)
+            _write_progress(connection, self._ahead, progress)
 
         await self._database.write(work)
 
@@ -83,8 +109,16 @@ class ChainStore:
         """Store the logs of a range of old blocks."""
 
         def work(connection: sqlite3.Connection) -> None:
-            _write_events(connection, events)
-            _write_progress(connection, progress)
+            _write_events(connection, self._ahead, events)
+            _write_progress(connection, self._ahead, progress)
+
+        await self._database.write(work)
+
+    async def add_found(self, events: Sequence[Event]) -> None:
+        """Store logs of old blocks that an endpoint had not told; those that are known already stay as they are."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(_SQL["add_event"], [_event_row(event, self._ahead) for event in events])
 
         await self._database.write(work)
 
@@ -103,11 +137,11 @@ class ChainStore:
         kept = tuple(events)
 
         def work(connection: sqlite3.Connection) -> None:
-            _drop_above(connection, above)
-            connection.executemany(_SQL["write_block"], [_block_row(header) for header in headers])
-            connection.execute(_SQL["drop_blocks_below"], {"below": oldest})
-            _write_events(connection, kept)
-            _write_progress(connection, progress)
+            _drop_above(connection, self._ahead, above)
+            connection.executemany(_SQL["write_block"], [_block_row(header, self._ahead) for header in headers])
+            connection.execute(_SQL["drop_blocks_below"], {"below": oldest, "ahead": self._ahead})
+            _write_events(connection, self._ahead, kept)
+            _write_progress(connection, self._ahead, progress)
 
         await self._database.write(work)
 
@@ -115,15 +149,16 @@ class ChainStore:
         """Events of the blocks above one and up to another, in their order."""
 
         def work(connection: sqlite3.Connection) -> tuple[Event, ...]:
-            rows = connection.execute(_SQL["read_events"], {"after": after, "until": until})
+            rows = connection.execute(_SQL["read_events"], {"after": after, "until": until, "ahead": self._ahead})
             return tuple(_DECODERS[kind].decode(body) for kind, body in rows)
 
         return await self._database.read(work)
 
     async def headers(self) -> tuple[Header, ...]:
         """The newest blocks, oldest first."""
+        ahead = {"ahead": self._ahead}
         return await self._database.read(
-            lambda connection: tuple(_header(row) for row in connection.execute(_SQL["read_blocks"]))
+            lambda connection: tuple(_header(row) for row in connection.execute(_SQL["read_blocks"], ahead))
         )
 
 
@@ -141,8 +176,8 @@ def _claim(connection: sqlite3.Connection, identity: Identity) -> None:
             raise StoreMismatch(f"the store was made for {name} {known}, not {wanted}")
 
 
-def _read_progress(connection: sqlite3.Connection) -> Progress | None:
-    row = connection.execute(_SQL["read_progress"]).fetchone()
+def _read_progress(connection: sqlite3.Connection, ahead: int) -> Progress | None:
+    row = connection.execute(_SQL["read_progress"], {"ahead": ahead}).fetchone()
     if row is None:
         return None
     first_block, scanned_to, complete, synced_once = row
@@ -151,8 +186,9 @@ def _read_progress(connection: sqlite3.Connection) -> Progress | None:
     )
 
 
-def _write_progress(connection: sqlite3.Connection, progress: Progress) -> None:
+def _write_progress(connection: sqlite3.Connection, ahead: int, progress: Progress) -> None:
     row = {
+        "ahead": ahead,
         "first_block": progress.first_block,
         "scanned_to": progress.scanned_to,
         "complete": progress.complete,
@@ -161,18 +197,24 @@ def _write_progress(connection: sqlite3.Connection, progress: Progress) -> None:
     connection.execute(_SQL["write_progress"], row)
 
 
-def _drop_above(connection: sqlite3.Connection, number: int) -> None:
-    connection.execute(_SQL["drop_events"], {"above": number})
-    connection.execute(_SQL["drop_blocks_above"], {"above": number})
+def _drop_above(connection: sqlite3.Connection, ahead: int, number: int) -> None:
+    connection.execute(_SQL["drop_events"], {"above": number, "ahead": ahead})
+    connection.execute(_SQL["drop_blocks_above"], {"above": number, "ahead": ahead})
 
 
-def _write_events(connection: sqlite3.Connection, events: Iterable[Event]) -> None:
-    connection.executemany(_SQL["write_event"], [_event_row(event) for event in events])
+def _clear(connection: sqlite3.Connection, ahead: int) -> None:
+    _drop_above(connection, ahead, -1)
+    connection.execute(_SQL["drop_progress"], {"ahead": ahead})
 
 
-def _event_row(event: Event) -> dict[str, object]:
+def _write_events(connection: sqlite3.Connection, ahead: int, events: Iterable[Event]) -> None:
+    connection.executemany(_SQL["write_event"], [_event_row(event, ahead) for event in events])
+
+
+def _event_row(event: Event, ahead: int) -> dict[str, object]:
     position = event.evidence.position
     return {
+        "ahead": ahead,
         "block_number": position.block_number,
         "log_index": position.log_index,
         "kind": type(event).__name__,
@@ -181,8 +223,9 @@ def _event_row(event: Event) -> dict[str, object]:
     }
 
 
-def _block_row(header: Header) -> dict[str, object]:
+def _block_row(header: Header, ahead: int) -> dict[str, object]:
     return {
+        "ahead": ahead,
         "number": header.number,
         "hash": header.hash,
         "parent_hash": header.parent_hash,

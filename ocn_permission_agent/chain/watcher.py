@@ -14,6 +14,7 @@ from collections.abc import Callable
 from ocn_permission_agent.chain.backoff import pause_seconds
 from ocn_permission_agent.chain.checks import Findings, check_chain
 from ocn_permission_agent.chain.cursor import Link
+from ocn_permission_agent.chain.decisions import DecisionStore, fold
 from ocn_permission_agent.chain.follower import Follower, Move
 from ocn_permission_agent.chain.reader import StateReader
 from ocn_permission_agent.chain.rpc import RpcClient
@@ -21,17 +22,9 @@ from ocn_permission_agent.chain.scan import Report, Scanner, SyncProgress
 from ocn_permission_agent.chain.settings import ChainSettings
 from ocn_permission_agent.chain.source import ChainSource
 from ocn_permission_agent.chain.store import ChainStore, Identity
+from ocn_permission_agent.chain.telling import tell_event
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.address import Address
-from ocn_permission_agent.consent.events import (
-    AgreementObserved,
-    Event,
-    OperatorUnreadable,
-    PartyUnreadable,
-    ServiceObserved,
-    ServiceUnreadable,
-)
-from ocn_permission_agent.consent.facts import Facts
 from ocn_permission_agent.consent.index import ConsentIndex
 from ocn_permission_agent.consent.settings import ConsentSettings
 from ocn_permission_agent.consent.view import ConsentView
@@ -49,6 +42,7 @@ class Watcher:
     Args:
         rpc: the endpoint, open.
         store: the chain's tables.
+        decisions: what the operator decided; in force before anything is published.
         view: gets each new index.
         clock: pauses between polls.
         settings: which chain.
@@ -65,6 +59,7 @@ class Watcher:
         *,
         rpc: RpcClient,
         store: ChainStore,
+        decisions: DecisionStore,
         view: ConsentView,
         clock: Clock,
         settings: ChainSettings,
@@ -80,6 +75,7 @@ class Watcher:
         reader = StateReader(source=self._source, settings=settings)
         self._follower = Follower(source=self._source, scanner=scanner, reader=reader, store=store)
         self._store = store
+        self._decisions = decisions
         self._view = view
         self._clock = clock
         self._settings = settings
@@ -105,6 +101,7 @@ class Watcher:
         genesis_hash = await self._store.genesis_hash()
         if genesis_hash is not None:
             await self._store.claim(self._identity(genesis_hash))
+        self._view.decide(fold(await self._decisions.all()))
         await self._follower.restore()
         if self._follower.tip is not None and self._follower.synced_once:
             self._view.restore(self._index(self._follower.tip))
@@ -247,29 +244,9 @@ class Watcher:
         if move.dropped_blocks:
             self._log.warning("chain.reorganised", head=head.number, dropped_blocks=move.dropped_blocks)
         for event in move.events:
-            self._tell_doubt(event, move.tip.facts)
+            tell_event(self._log, event, move.tip.facts)
         if move.events:
             self._log.info("head.advanced", head=head.number, events=len(move.events))
-
-    def _tell_doubt(self, event: Event, facts: Facts) -> None:
-        """The alarms of C2 and C10: once each, when the doubt arises."""
-        match event:
-            case AgreementObserved():
-                pair = facts.pair(event.customer, event.provider)
-                if pair is not None and pair.contradicted is not None:
-                    self._log.error("agreement.contradicted", customer=event.customer, provider=event.provider)
-            case ServiceObserved():
-                service = facts.services.get(event.provider)
-                if service is not None and service.doubt is not None:
-                    self._log.error("entry.quarantined", address=event.provider, reason=service.doubt.why)
-            case ServiceUnreadable():
-                self._log.error("entry.quarantined", address=event.provider, reason=event.why)
-            case PartyUnreadable():
-                self._log.error("entry.quarantined", address=event.address, reason=event.why)
-            case OperatorUnreadable():
-                self._log.error("entry.quarantined", address=event.operator, reason=event.why)
-            case _:
-                pass
 
     def _log_progress(self, progress: SyncProgress) -> None:
         self._log.info("range.committed", scanned_to=progress.scanned_to, until=progress.until, events=progress.events)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -44,18 +45,24 @@ def _document(access: AdminAccess) -> tuple[dict[str, Any], str]:
 
 
 def ask(admin: AdminSettings, path: str = "/api/v1/status") -> dict[str, Any]:
-    """A document of the running agent.
+    """A document of the running agent; raises as `tell`."""
+    return tell(admin, "GET", path)
+
+
+def tell(admin: AdminSettings, method: str, path: str, fields: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What the running agent answers.
 
     Raises:
         ConnectionRefusedError: nobody listens there.
-        CommandFailed: somebody listens, but gives no such document.
+        CommandFailed: somebody listens, but refuses, or gives no such document.
     """
     host = _NEAREST.get(admin.listen_host, admin.listen_host)
     connection = HTTPConnection(host, admin.listen_port, timeout=_TIMEOUT_SECONDS)
     try:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {admin.token}"})
+        body = None if fields is None else json.dumps(fields)
+        connection.request(method, path, body=body, headers={"Authorization": f"Bearer {admin.token}"})
         answer = connection.getresponse()
-        body = answer.read()
+        text = answer.read()
     except ConnectionRefusedError:
         raise
     except (OSError, HTTPException) as error:
@@ -63,16 +70,16 @@ def ask(admin: AdminSettings, path: str = "/api/v1/status") -> dict[str, Any]:
     finally:
         connection.close()
     try:
-        document = json.loads(body)
+        document = json.loads(text)
     except ValueError:
         document = None
     if not isinstance(document, dict):
         raise CommandFailed(f"What listens at {where(admin)} is no OCN permission agent (HTTP {answer.status}).")
     if answer.status == 401:
         raise CommandFailed(f"The agent at {where(admin)} does not accept the token of admin.token_file.")
-    if answer.status == 404 and "error" in document:
+    if answer.status in {400, 404} and "error" in document:
         raise CommandFailed(str(document["error"]))
-    if answer.status != 200:
+    if answer.status not in {200, 201}:
         raise CommandFailed(f"The agent at {where(admin)} gives no answer: {document.get('error', answer.status)}")
     return document
 

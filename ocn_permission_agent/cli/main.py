@@ -11,6 +11,7 @@ import click
 
 from ocn_permission_agent import __version__
 from ocn_permission_agent.cli.contract_commands import agreement, service
+from ocn_permission_agent.cli.decision_commands import agreements_confirm, parties_confirm, stop
 from ocn_permission_agent.cli.index_commands import agreements, parties, services
 
 _CONFIG = click.option(
@@ -86,7 +87,9 @@ def demo(*, once: bool, proxy_port: int | None, admin_port: int | None, info_fil
     sys.exit(showing.demo(once=once, proxy_port=proxy_port, admin_port=admin_port, info_file=info_file))
 
 
-for group in (services, agreements, parties, service, agreement):
+agreements.add_command(agreements_confirm)
+parties.add_command(parties_confirm)
+for group in (services, agreements, parties, service, agreement, stop):
     commands.add_command(group)
 
 

@@ -39,7 +39,7 @@ def stored_status(path: Path) -> Status:
 
 def _chain(connection: sqlite3.Connection) -> ChainStatus:
     statements = load_statements("ocn_permission_agent.chain", "sql/sqlite.sql")
-    blocks = connection.execute(statements["read_blocks"]).fetchall()
+    blocks = connection.execute(statements["read_blocks"], {"ahead": 0}).fetchall()
     if not blocks:
         return ChainStatus(head=None, fresh=False)
     return ChainStatus(

@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def show_status(document: dict[str, Any], *, console: Console | None = None) -> None:
@@ -11,6 +12,34 @@ def show_status(document: dict[str, Any], *, console: Console | None = None) -> 
     out = console or Console(highlight=False)
     out.print(_facts(document))
     out.print(_deliveries(document["deliveries"]))
+
+
+def show_stops(stops: list[dict[str, Any]], *, console: Console | None = None) -> None:
+    """Print the stop list."""
+    if not stops:
+        print("Nobody is on the stop list.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("Number", "Customer", "Provider", "Module", "Since", "By"):
+        table.add_column(column)
+    for stop in stops:
+        customer = stop["customer"] or stop["customer_address"] or "everybody"
+        provider = stop["provider"] or stop["provider_address"] or "everybody"
+        cells = (str(stop["number"]), customer, provider, stop["module"] or "all", stop["at"], stop["by"])
+        table.add_row(*map(Text, cells))
+    (console or Console(highlight=False)).print(table)
+
+
+def show_decisions(decisions: list[dict[str, Any]], *, console: Console | None = None) -> None:
+    """Print everything that was decided."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("Number", "At", "By", "What", "About"):
+        table.add_column(column)
+    for decided in decisions:
+        known = {"number", "at", "by", "what"}
+        about = "  ".join(f"{name} {value}" for name, value in decided.items() if name not in known and value)
+        table.add_row(*map(Text, (str(decided["number"]), decided["at"], decided["by"], decided["what"], about)))
+    (console or Console(highlight=False)).print(table)
 
 
 def _facts(document: dict[str, Any]) -> Table:

@@ -172,6 +172,11 @@ class ConsentIndex:
         return self._ground.distrust
 
     @property
+    def own_operator(self) -> Address:
+        """The address of this node's operator."""
+        return self._ground.own_operator
+
+    @property
     def doubt(self) -> str | None:
         """Why everything is held (C8); None while our view is not in doubt."""
         return self._ground.doubt

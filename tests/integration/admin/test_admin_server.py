@@ -17,6 +17,7 @@ from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.outbox.model import DeliveryState
 from ocn_permission_agent.outbox.store import Counts
 from tests.consent_factories import OTHER_OPERATOR, a_history, address_of, an_index, transaction
+from tests.desks import a_closed_desk
 from tests.fakes import FakeClock
 
 TOKEN = "a-token-of-enough-length"
@@ -57,7 +58,12 @@ class Agent:
     def server(self, **settings: object) -> AdminServer:
         chosen = AdminSettings(**{"listen_port": 0, "token": TOKEN, **settings})  # type: ignore[arg-type]
         return AdminServer(
-            settings=chosen, ready=self.ready, status=self.status, consent=self.view, metrics=self.metrics
+            settings=chosen,
+            ready=self.ready,
+            status=self.status,
+            consent=self.view,
+            desk=a_closed_desk(),
+            metrics=self.metrics,
         )
 
 

@@ -16,6 +16,7 @@ from ocn_permission_agent.metrics import Metrics
 from tests.chain_fixtures import WALLETS, Deployment, chain_client, deployed, sandbox_chain  # noqa: F401
 from tests.chain_harness import OWN_DOMAIN, agree, confirm, furnish, revoke, wallet_address, watching
 from tests.consent_factories import a_history, address_of
+from tests.desks import a_closed_desk
 from tests.fakes import FakeClock
 
 Calling = Callable[..., Awaitable[Any]]
@@ -36,7 +37,9 @@ async def where() -> AsyncIterator[dict[str, str]]:
     view = ConsentView(clock=FakeClock(), max_staleness_seconds=60, metrics=metrics)
     view.publish(history.index())
     settings = AdminSettings(listen_port=0, token=TOKEN)
-    server = AdminServer(settings=settings, ready=lambda: True, status=no_status, consent=view, metrics=metrics)
+    server = AdminServer(
+        settings=settings, ready=lambda: True, status=no_status, consent=view, desk=a_closed_desk(), metrics=metrics
+    )
     await server.start()
     yield {"OCN_AGENT_ADMIN_LISTEN": f"127.0.0.1:{server.address[1]}", "COLUMNS": "160"}
     await server.stop()

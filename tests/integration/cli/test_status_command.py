@@ -17,6 +17,7 @@ from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.model import DeliveryState
 from ocn_permission_agent.outbox.store import Counts
 from ocn_permission_agent.store.database import Database
+from tests.desks import a_closed_desk
 
 Calling = Callable[..., Awaitable[Any]]
 TOKEN = "a-token-of-enough-length"
@@ -52,6 +53,7 @@ async def port() -> AsyncIterator[str]:
         ready=lambda: True,
         status=how_things_stand,
         consent=ConsentView(clock=SystemClock(), max_staleness_seconds=60, metrics=metrics),
+        desk=a_closed_desk(),
         metrics=metrics,
     )
     await server.start()
@@ -117,7 +119,7 @@ async def test_without_an_agent_its_store_is_read_and_not_changed(calling: Calli
     database = await Database.open(store, metrics=Metrics(), clock=SystemClock())
     await database.write(
         lambda connection: connection.execute(
-            "INSERT INTO chain_blocks (number, hash, parent_hash, time_s) VALUES (77, ?, ?, 1772355600)",
+            "INSERT INTO chain_blocks (epoch, number, hash, parent_hash, time_s) VALUES (0, 77, ?, ?, 1772355600)",
             ("0x" + "a" * 64, "0x" + "b" * 64),
         )
     )

@@ -1,0 +1,77 @@
+"""What people must hear of an event: the alarms of C1, C2, C5, C6 and C10, once each, when they arise."""
+
+from ocn_permission_agent.consent.events import (
+    AgreementObserved,
+    AgreementToggled,
+    DeletionsCounted,
+    Event,
+    GrantsCounted,
+    OperatorUnreadable,
+    PartyChanged,
+    PartyUnreadable,
+    ServiceObserved,
+    ServiceUnreadable,
+)
+from ocn_permission_agent.consent.facts import Facts
+from ocn_permission_agent.log import Log
+
+
+def tell_event(log: Log, event: Event, facts: Facts) -> None:
+    """One line, if it is of any concern.
+
+    Args:
+        log: where to.
+        event: new.
+        facts: what is known after it.
+    """
+    match event:
+        case AgreementToggled():
+            _tell_replay(log, event, facts)
+        case AgreementObserved() | GrantsCounted():
+            pair = facts.pair(event.customer, event.provider)
+            if pair is not None and (pair.contradicted is not None or pair.miscounted is not None):
+                log.error("agreement.contradicted", customer=event.customer, provider=event.provider)
+        case DeletionsCounted():
+            log.error("agreement.contradicted", provider=event.provider, reason="a deletion was not told by any log")
+        case ServiceObserved():
+            service = facts.services.get(event.provider)
+            if service is not None and service.doubt is not None:
+                log.error("entry.quarantined", address=event.provider, reason=service.doubt.why)
+        case PartyChanged():
+            _tell_other_address(log, event, facts)
+        case _:
+            _tell_unreadable(log, event)
+
+
+def _tell_unreadable(log: Log, event: Event) -> None:
+    match event:
+        case ServiceUnreadable(provider=account, why=why):
+            pass
+        case PartyUnreadable(address=account, why=why):
+            pass
+        case OperatorUnreadable(operator=account, why=why):
+            pass
+        case _:
+            return
+    log.error("entry.quarantined", address=account, reason=why)
+
+
+def _tell_replay(log: Log, event: AgreementToggled, facts: Facts) -> None:
+    pair = facts.pair(event.customer, event.provider)
+    if pair is None or not pair.replayed or pair.newest != event.evidence:
+        return
+    log.warning(
+        "agreement.replayed",
+        customer=event.customer,
+        provider=event.provider,
+        revoked=not pair.agreed,
+        transaction=event.evidence.transaction_hash,
+    )
+
+
+def _tell_other_address(log: Log, event: PartyChanged, facts: Facts) -> None:
+    if facts.pins is None or event.party is None:
+        return
+    pinned = facts.pins.get((event.party.folded, event.operator))
+    if pinned is not None and pinned != event.address:
+        log.error("party.moved", party=str(event.party), pinned=pinned, address=event.address, operator=event.operator)
