@@ -1,9 +1,10 @@
 """The outbox in SQLite: one public method is one transaction, and many callers share a commit (store/writer.py)."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from ocn_permission_agent.consent.address import Address, AgreementId
 from ocn_permission_agent.metrics import Metrics
@@ -23,9 +24,10 @@ from ocn_permission_agent.outbox.rows import (
     to_us,
 )
 from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.outbox.spool import Mark
 from ocn_permission_agent.outbox.sqlite_recording import Recording
 from ocn_permission_agent.outbox.store import Counts, Interrupted, ProviderBacklog, Scope, Settled
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.database import Database, at_its_own_risk
 from ocn_permission_agent.store.statements import load_statements
 
 #: rows of one transaction of `withdraw` and `purge`, so that they never hold up those who record
@@ -51,13 +53,36 @@ class SqliteOutbox:
 
     async def record(self, plan: CopyPlan) -> int:
         """See `OutboxStore.record`."""
-        verdicts = await self._database.write(
-            lambda connection: Recording(connection, sql=self._sql, settings=self._settings, plan=plan).put_down()
-        )
-        module = plan.envelope.request.module.value
-        for planned, verdict in zip(plan.deliveries, verdicts, strict=True):
-            self._metrics.copies.labels(str(planned.provider), module, verdict.value).inc()
-        return sum(verdict is not Repetition.DUPLICATE for verdict in verdicts)
+        return self._counted(plan, await self._database.write(lambda connection: self._put_down(connection, plan)))
+
+    async def record_spooled(self, plans: Sequence[CopyPlan], mark: Mark) -> tuple[CopyPlan, ...]:
+        """See `recorder.Outbox`."""
+
+        def work(connection: sqlite3.Connection) -> list[tuple[Repetition, ...] | None]:
+            self._do(connection, "keep_spool_mark", mark=str(mark))
+            return [at_its_own_risk(connection, partial(self._put_down, connection, plan)) for plan in plans]
+
+        outcomes = list(zip(plans, await self._database.write(work), strict=True))
+        for plan, verdicts in outcomes:
+            if verdicts is not None:
+                self._counted(plan, verdicts)
+        return tuple(plan for plan, verdicts in outcomes if verdicts is None)
+
+    async def park_pending(self, *, reason: str, now: datetime) -> int:
+        """See `restore.Restored`. In slices, as `withdraw`."""
+        decision = Decision(state=DeliveryState.PARKED, decided_at=now, reason=reason)
+
+        def work(connection: sqlite3.Connection) -> int:
+            for row in self._rows(connection, "in_flight"):
+                self._do(connection, "unmark_in_flight", lane_id=row["lane_id"])
+            rows = self._rows(connection, "pending_of_all", most=_SLICE)
+            for row in rows:
+                self._decide(connection, row["id"], row["envelope_id"], decision)
+            for lane_id in {row["lane_id"] for row in rows}:
+                self._free_lane(connection, lane_id, decision)
+            return len(rows)
+
+        return await self._in_slices(work)
 
     async def claim(self, *, now: datetime, room: Mapping[Address, int], default_room: int) -> tuple[Delivery, ...]:
         """See `OutboxStore.claim`."""
@@ -217,6 +242,16 @@ class SqliteOutbox:
         await self._database.write(
             lambda connection: self._do(connection, "remember_wanting_signatures", address=provider)
         )
+
+    def _put_down(self, connection: sqlite3.Connection, plan: CopyPlan) -> tuple[Repetition, ...]:
+        return Recording(connection, sql=self._sql, settings=self._settings, plan=plan).put_down()
+
+    def _counted(self, plan: CopyPlan, verdicts: tuple[Repetition, ...]) -> int:
+        """Count what became of a plan; how many of its deliveries were stored."""
+        module = plan.envelope.request.module.value
+        for planned, verdict in zip(plan.deliveries, verdicts, strict=True):
+            self._metrics.copies.labels(str(planned.provider), module, verdict.value).inc()
+        return sum(verdict is not Repetition.DUPLICATE for verdict in verdicts)
 
     async def _in_slices(self, work: Callable[[sqlite3.Connection], int]) -> int:
         total = 0

@@ -107,6 +107,26 @@ class Database:
             raise StoreUnavailable("the store is closed")
 
 
+def at_its_own_risk(connection: sqlite3.Connection, work: Callable[[], T]) -> T | None:
+    """Run a part of a piece of work; if it fails by its content's fault, only it is undone, and None comes back.
+
+    Raises:
+        sqlite3.Error: the store itself fails: disk full, locked, damaged.
+    """
+    connection.execute("SAVEPOINT risk")
+    try:
+        value = work()
+    except (sqlite3.OperationalError, sqlite3.InternalError):
+        raise
+    except Exception as error:  # whatever is wrong with one of many must not stop the others
+        if type(error) is sqlite3.DatabaseError or not connection.in_transaction:
+            raise
+        connection.execute("ROLLBACK TO risk")
+        value = None
+    connection.execute("RELEASE risk")
+    return value
+
+
 def _open_file(
     path: Path, steps: Sequence[Migration], clock: Clock
 ) -> tuple[sqlite3.Connection, sqlite3.Connection, int]:

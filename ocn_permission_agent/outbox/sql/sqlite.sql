@@ -1,5 +1,8 @@
 -- The statements of outbox/sqlite.py. The schema with its comments: store/migrations/sqlite/0001_outbox.sql
 
+-- name: keep_spool_mark
+INSERT INTO meta (key, value) VALUES ('spool', :mark) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+
 -- name: find_provider
 SELECT id, party, stood_still_us, paused_since_us FROM providers WHERE address = :address;
 
@@ -188,6 +191,9 @@ FROM deliveries d JOIN lanes l ON l.id = d.lane_id
 WHERE d.state = 'pending' AND d.agreement = :agreement AND d.scope = :scope
   AND NOT (l.in_flight = 1 AND l.head_id = d.id)
 LIMIT :most;
+
+-- name: pending_of_all
+SELECT id, lane_id, envelope_id FROM deliveries WHERE state = 'pending' LIMIT :most;
 
 -- name: payloads_to_let_go
 SELECT id, envelope_id FROM deliveries WHERE payload_until_us > 0 AND payload_until_us <= :now LIMIT :most;

@@ -1,0 +1,182 @@
+"""What the recorder keeps in SQLite beside the copies: gaps, how far the spool is emptied, and the generation."""
+
+import sqlite3
+from datetime import datetime, timedelta
+
+from ocn_permission_agent.outbox.gaps import DETAILS_PER_HOUR, Gap, Gaps, GapSum, hour_of
+from ocn_permission_agent.outbox.generation import StoredGeneration
+from ocn_permission_agent.outbox.rows import from_us, to_us
+from ocn_permission_agent.outbox.spool import Mark
+from ocn_permission_agent.store.backup import BACKUP_MARK
+from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.statements import load_statements
+
+#: how long gaps are remembered: as long as the ledger (delivery.md "Store", 13 months)
+KEPT = timedelta(days=396)
+#: rows of ``meta``; the spool's is written by `SqliteOutbox.record_spooled`
+_SPOOL = "spool"
+_SEEN = "last_seen_us"
+_GENERATION = "generation"
+
+
+class SqliteGaps:
+    """Each method is one transaction.
+
+    Args:
+        database: open and migrated.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = load_statements("ocn_permission_agent.outbox", "sql/gaps.sql")
+
+    async def note(self, gaps: Gaps) -> None:
+        """Write gaps down.
+
+        Raises:
+            StoreUnavailable: none of them is.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            for gap in gaps.details:
+                self._note(connection, gap)
+            for each in gaps.sums:
+                self._add(connection, each)
+
+        await self._database.write(work)
+
+    async def totals(self) -> tuple[GapSum, ...]:
+        """All that are remembered, by reason.
+
+        Raises:
+            StoreUnavailable: cannot be read now.
+        """
+        rows = await self._database.read(lambda connection: connection.execute(self._sql["totals"]).fetchall())
+        return tuple(_read_sum(row) for row in rows)
+
+    async def newest(self, most: int) -> tuple[tuple[Gap, int], ...]:
+        """The newest gaps, each with how many it stands for.
+
+        Raises:
+            StoreUnavailable: cannot be read now.
+        """
+        rows = await self._database.read(
+            lambda connection: connection.execute(self._sql["newest"], {"most": most}).fetchall()
+        )
+        return tuple((_read_gap(row), row["count"]) for row in rows)
+
+    async def forget(self, now: datetime) -> None:
+        """Let go of those that are older than `KEPT`.
+
+        Raises:
+            StoreUnavailable: again later.
+        """
+        before = to_us(now - KEPT)
+        await self._database.write(lambda connection: connection.execute(self._sql["forget"], {"before_us": before}))
+
+    async def spool_mark(self) -> Mark | None:
+        """How far the spool is emptied; None if there never was one.
+
+        Raises:
+            StoreUnavailable: cannot be read now.
+        """
+        row = await self._database.read(
+            lambda connection: connection.execute(self._sql["read_meta"], {"key": _SPOOL}).fetchone()
+        )
+        return None if row is None else Mark.parse(row["value"])
+
+    async def touch(self, now: datetime) -> None:
+        """Write something: tells whether the store can be written, and until when it was used.
+
+        Raises:
+            StoreUnavailable: it cannot be written.
+        """
+        values = {"key": _SEEN, "value": str(to_us(now))}
+        await self._database.write(lambda connection: connection.execute(self._sql["write_meta"], values))
+
+    async def generation(self) -> StoredGeneration:
+        """Which one the store is of.
+
+        Raises:
+            StoreUnavailable: cannot be read now.
+        """
+
+        def work(connection: sqlite3.Connection) -> StoredGeneration:
+            meta = {
+                key: None if row is None else int(row["value"])
+                for key in (_GENERATION, BACKUP_MARK, _SEEN)
+                for row in (connection.execute(self._sql["read_meta"], {"key": key}).fetchone(),)
+            }
+            recorded = connection.execute(self._sql["last_recorded"]).fetchone()
+            used = max(meta[_SEEN] or 0, 0 if recorded is None else recorded["recorded_at_us"])
+            return StoredGeneration(
+                number=meta[_GENERATION] or 0,
+                is_backup=meta[BACKUP_MARK] is not None,
+                last_used=from_us(used) if used else None,
+            )
+
+        return await self._database.read(work)
+
+    async def raise_generation(self, number: int, *, now: datetime) -> None:
+        """Begin a generation: from here on the store is no backup.
+
+        Raises:
+            StoreUnavailable: nothing has changed.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            for key, value in ((_GENERATION, number), (_SEEN, to_us(now))):
+                connection.execute(self._sql["write_meta"], {"key": key, "value": str(value)})
+            connection.execute(self._sql["forget_meta"], {"key": BACKUP_MARK})
+
+        await self._database.write(work)
+
+    def _note(self, connection: sqlite3.Connection, gap: Gap) -> None:
+        until = gap.until or gap.at
+        place = {"reason": gap.reason, "hour_us": to_us(hour_of(gap.at))}
+        if connection.execute(self._sql["count_details"], place).fetchone()["n"] >= DETAILS_PER_HOUR:
+            self._add(connection, GapSum(reason=gap.reason, count=1, first_at=gap.at, last_at=until))
+            return
+        values = {
+            "first_at_us": to_us(gap.at),
+            "last_at_us": to_us(until),
+            "module": gap.module,
+            "method": gap.method,
+            "customer": gap.customer,
+            "object_id": gap.object_id,
+            "correlation_id": gap.correlation_id,
+        }
+        connection.execute(self._sql["add_detail"], place | values)
+
+    def _add(self, connection: sqlite3.Connection, each: GapSum) -> None:
+        values = {
+            "reason": each.reason,
+            "hour_us": to_us(hour_of(each.first_at)),
+            "first_at_us": to_us(each.first_at),
+            "last_at_us": to_us(each.last_at),
+            "count": each.count,
+        }
+        connection.execute(self._sql["add_to_sum"], values)
+
+
+def _read_sum(row: sqlite3.Row) -> GapSum:
+    return GapSum(
+        reason=row["reason"],
+        count=row["count"],
+        first_at=from_us(row["first_at_us"]),
+        last_at=from_us(row["last_at_us"]),
+    )
+
+
+def _read_gap(row: sqlite3.Row) -> Gap:
+    first_at, last_at = from_us(row["first_at_us"]), from_us(row["last_at_us"])
+    return Gap(
+        reason=row["reason"],
+        at=first_at,
+        until=None if first_at == last_at else last_at,
+        module=row["module"],
+        method=row["method"],
+        customer=row["customer"],
+        object_id=row["object_id"],
+        correlation_id=row["correlation_id"],
+    )

@@ -1,0 +1,150 @@
+"""An intent that nobody ended tells, after a death, which copy may be missing."""
+
+import resource
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.outbox.intents import Intents
+from tests.fakes import FakeClock
+
+NOW = FakeClock().now()
+
+
+def begun(intents: Intents, correlation_id: str, *, object_id: str = "s1") -> int:
+    return intents.begin(
+        at=NOW, customer="DE*CPO", module="sessions", method="PUT", object_id=object_id, correlation_id=correlation_id
+    )
+
+
+def after_a_death(path: Path) -> tuple[Intents, list[str]]:
+    """What the next process finds; the file of the dead one is simply not used any more."""
+    intents = Intents(path)
+    return intents, [left.gap.correlation_id for left in intents.open()]
+
+
+def test_what_was_not_ended_is_found_with_its_metadata(tmp_path: Path) -> None:
+    intents = Intents(tmp_path / "intents")
+    assert intents.open() == ()
+    first, second = begun(intents, "c-1"), begun(intents, 'c-2 with "quotes"\n')
+    intents.end(first)
+    assert second != first
+    following = Intents(tmp_path / "intents")
+    [left] = following.open()
+    gap = left.gap
+    assert (gap.reason, gap.at, gap.customer) == ("unknown_outcome", NOW, "DE*CPO")
+    assert (gap.module, gap.method, gap.object_id) == ("sessions", "PUT", "s1")
+    assert gap.correlation_id == 'c-2 with "quotes"\n'
+
+
+def test_it_is_found_again_until_somebody_has_written_it_down(tmp_path: Path) -> None:
+    intents = Intents(tmp_path / "intents")
+    intents.open()
+    begun(intents, "c-1")
+    second = Intents(tmp_path / "intents")
+    [left] = second.open()
+    mine = begun(second, "c-2")
+    assert mine != left.number
+    third = Intents(tmp_path / "intents")
+    left_now = third.open()
+    assert [each.gap.correlation_id for each in left_now] == ["c-1", "c-2"]
+    for each in left_now:
+        third.end(each.number)
+    assert after_a_death(tmp_path / "intents")[1] == []
+
+
+def test_the_file_stays_small(tmp_path: Path) -> None:
+    intents = Intents(tmp_path / "intents")
+    intents.open()
+    stays = begun(intents, "stays")
+    for number in range(20_000):
+        intents.end(begun(intents, f"c-{number}"))
+    assert (tmp_path / "intents").stat().st_size < 300_000
+    assert after_a_death(tmp_path / "intents")[1] == ["stays"]
+    intents.end(stays)
+    intents.close()
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    moves=st.lists(st.one_of(st.none(), st.integers(0, 20)), max_size=40),
+    cut=st.integers(0, 30),
+)
+def test_a_cut_off_end_costs_at_most_the_last_lines(
+    moves: list[int | None], cut: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("intents") / "intents"
+    intents = Intents(path)
+    intents.open()
+    numbers: list[int] = []
+    still_open: list[int] = []
+    for move in moves:
+        if move is None or move >= len(numbers):
+            numbers.append(begun(intents, f"c-{len(numbers)}"))
+            still_open.append(numbers[-1])
+        else:
+            intents.end(numbers[move])
+            still_open = [number for number in still_open if number != numbers[move]]
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) - cut])
+    found = set(after_a_death(path)[1])
+    if cut == 0:
+        assert found == {f"c-{numbers.index(number)}" for number in still_open}
+    else:
+        lost = {f"c-{numbers.index(number)}" for number in still_open} - found
+        assert len(lost) <= 1, "a line is longer than what was cut off"
+
+
+def test_a_strange_file_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "intents").write_bytes(b'\x00\xff{"a":1}\n[1,2]\n[1,"x",2,3,4,5,6]\n\n99\n' + b"x" * 1000)
+    assert after_a_death(tmp_path / "intents")[1] == []
+
+
+def test_a_full_disk_stops_nobody_and_is_healed(tmp_path: Path) -> None:
+    intents = Intents(tmp_path / "intents")
+    intents.open()
+    begun(intents, "before")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (120, hard))
+    try:
+        begun(intents, "meanwhile")
+        ended = begun(intents, "ended")
+        intents.end(ended)
+        assert intents.failures > 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    begun(intents, "after")
+    assert after_a_death(tmp_path / "intents")[1] == ["before", "meanwhile", "after"]
+
+
+def test_without_a_file_it_is_quiet(tmp_path: Path) -> None:
+    intents = Intents(tmp_path / "nowhere" / "intents")
+    with pytest.raises(StoreUnavailable, match="No such file"):
+        intents.open()
+    intents.end(begun(intents, "c"))
+    assert (intents.is_open, intents.failures) == (False, 0)
+
+
+def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:
+    intents = Intents(tmp_path / "intents")
+    intents.open()
+    assert (tmp_path / "intents").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_intent_costs_microseconds(tmp_path: Path) -> None:
+    intents = Intents(tmp_path / "intents")
+    intents.open()
+    fastest = float("inf")
+    for _ in range(5):
+        started = time.perf_counter()
+        for number in range(1000):
+            intents.end(begun(intents, f"correlation-{number:08}", object_id="session-0123456789"))
+        fastest = min(fastest, (time.perf_counter() - started) / 1000)
+    assert fastest < 40e-6, f"{fastest * 1e6:.1f} µs for a request"
