@@ -175,6 +175,8 @@ class HttpTransport:
                 trust_env=False,
                 trace_configs=[_trace()],
             )
+            # aiohttp would send a PUT or DELETE again by itself when its connection is closed without an answer.
+            self._session._retry_connection = False
         return self._session
 
     def _socket(self, address: AddrInfoType) -> socket.socket:

@@ -352,3 +352,18 @@ async def test_call_on_a_connection_that_just_closed_is_not_repeated() -> None:
         assert isinstance(answer, NoAnswer)
         assert answer.sent is Sent.MAYBE
         assert (len(peer.requests), peer.connections) == (1, 1)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "POST"])
+async def test_nothing_is_sent_twice_when_the_connection_is_closed_without_an_answer(method: str) -> None:
+    peer = Peer()
+
+    async def take_and_close(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        peer.requests.append(await reader.readuntil(b"\r\n\r\n"))
+
+    peer.by_hand = take_and_close
+    async with listening(peer) as url, HttpTransport.trusted() as transport:
+        answer = await transport.request(method, url, headers={}, body=b"", timeout_seconds=5)
+        assert isinstance(answer, NoAnswer)
+        assert answer.sent is Sent.MAYBE
+        assert [request.split()[0].decode() for request in peer.requests] == [method]
