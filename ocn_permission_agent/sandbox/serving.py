@@ -29,12 +29,13 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What to answer with; a body is JSON unless told otherwise."""
+    """What to answer with; a body is JSON unless told otherwise. `cut` closes the connection and answers nothing."""
 
     http_status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
+    cut: bool = False
 
 
 Handler = Callable[[Incoming], Awaitable[Answer]]
@@ -111,6 +112,8 @@ class LoopbackServer:
                 body=await request.content.read(),
             )
         )
+        if answer.cut and request.transport is not None:
+            request.transport.close()
         headers = dict(answer.headers)
         if answer.body:
             headers.setdefault("Content-Type", answer.content_type)

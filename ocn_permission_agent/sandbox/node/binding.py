@@ -1,5 +1,6 @@
 """A platform's request becomes a `Call`, or the framework complains (ocn-protocol.md a.2, a.3, b.1 rows 1-5). Pure."""
 
+import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
@@ -30,6 +31,7 @@ REQUIRED_HEADERS = (
 MODULE_NAMES = {module: module.name for module in Module}
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _INTEGERS = frozenset({"offset", "limit", "duration"})
+_JSON = re.compile(r"application/([a-z0-9.-]+\+)?json *(;.*)?", re.IGNORECASE)
 
 
 def bind_call(incoming: Incoming, route: Route, dialect: Dialect, *, typed: bool) -> Call:
@@ -77,16 +79,25 @@ def bind_custom_call(incoming: Incoming, *, role: str, module_id: str, dialect: 
         correlation_id=incoming.headers["x-correlation-id"],
         url_path=None,
         query=tuple(parse_qsl(incoming.raw_query, keep_blank_values=True)) or None,
-        body=msgspec.json.encode(incoming.body.decode(errors="replace")) if incoming.body else b"",
+        body=msgspec.json.encode(_written_again(incoming.body, dialect)) if incoming.body else b"",
         ocn_signature=incoming.headers.get("ocn-signature"),
         custom_module_id=module_id,
     )
 
 
+def _written_again(body: bytes, dialect: Dialect) -> str:
+    """A body as the node's parser writes it, where it can read it at all."""
+    try:
+        return canonical(body, version=dialect.version).decode()
+    except CanonicalError:
+        return body.decode(errors="replace")
+
+
 def _check_headers(incoming: Incoming, dialect: Dialect) -> None:
     for name in REQUIRED_HEADERS:
         if name.lower() not in incoming.headers:
-            raise dialect.refuse(2001, dialect.texts.header_missing.format(name=name))
+            spelled = "authorization" if name == "Authorization" else name  # as most of their handlers spell it
+            raise dialect.refuse(2001, dialect.texts.header_missing.format(name=spelled))
 
 
 def checked_party(country_code: str, party_id: str, dialect: Dialect) -> Party:
@@ -110,6 +121,9 @@ def _body(incoming: Incoming, route: Route, dialect: Dialect, *, typed: bool) ->
         if route.kind is RouteKind.AUTHORIZE:
             return b""
         raise body_refusal(dialect, "Required request body is missing")
+    content_type = incoming.headers.get("content-type", "application/octet-stream")
+    if not _JSON.fullmatch(content_type):
+        raise FrameworkRefusal(415, content_type)
     shape = shape_of(incoming.method, route, dialect.version) if typed else None
     try:
         body = canonical(incoming.body, version=dialect.version)

@@ -24,6 +24,8 @@ class Texts:
     newcomer_unknown: str
     receiver_unknown: str
     sender_unknown: str
+    not_admin: str
+    role_taken: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,10 @@ class Dialect:
     delete_loses_query: bool
     #: no answer in time is something the node did not foresee
     timeouts_crash: bool
+    #: methods that follow redirects, anywhere, with body and token
+    redirected_methods: frozenset[str]
+    #: a receiver that closes without an answer leaves the node's own client with HTTP 200 and nothing
+    silence_is_ok: bool
     #: whatever goes wrong with another node is a 3000
     wraps_remote_failures: bool
     #: reply headers are found by their exact spelling only, and come as ``[42]``
@@ -64,6 +70,12 @@ class Dialect:
     tells_verification: bool
     #: the node-made error is signed although signing is off
     always_signs_errors: bool
+    #: a `url_path` goes into the request line as it is, otherwise it is percent-encoded
+    sends_paths_raw: bool
+    #: how it declares the body of `/ocn/message`
+    message_content_type: str
+    #: a path may end in a slash
+    takes_trailing_slash: bool
 
     def refuse(self, status_code: int, message: str) -> Refusal:
         """A fault of the client."""
@@ -112,6 +124,8 @@ V1 = Dialect(
         newcomer_unknown="Invalid CREDENTIALS_TOKEN_A",
         receiver_unknown="Receiver not registered on Open Charging Network",
         sender_unknown="Sending party not registered on Open Charging Network",
+        not_admin="Unauthorized",
+        role_taken="Role BasicRole(id={party_id}, country={country_code}) already exists",
     ),
     encodes_tokens=False,
     keeps_token_a=False,
@@ -119,11 +133,16 @@ V1 = Dialect(
     unknown_members_crash=True,
     delete_loses_query=True,
     timeouts_crash=False,
+    redirected_methods=frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"}),
+    silence_is_ok=False,
     wraps_remote_failures=False,
     mangles_headers=False,
     serves_custom_modules=True,
     tells_verification=False,
     always_signs_errors=True,
+    sends_paths_raw=False,
+    message_content_type="text/plain",
+    takes_trailing_slash=True,
 )
 
 V2 = Dialect(
@@ -143,6 +162,8 @@ V2 = Dialect(
         newcomer_unknown="Invalid authorization token",
         receiver_unknown="Role {country_code}-{party_id} not registered on OCN Registry",
         sender_unknown="Role {country_code}-{party_id} not registered on OCN Registry",
+        not_admin="Invalid admin / api key",
+        role_taken="Role {country_code}-{party_id} already exists",
     ),
     encodes_tokens=True,
     keeps_token_a=True,
@@ -150,11 +171,16 @@ V2 = Dialect(
     unknown_members_crash=False,
     delete_loses_query=False,
     timeouts_crash=True,
+    redirected_methods=frozenset({"GET"}),
+    silence_is_ok=True,
     wraps_remote_failures=True,
     mangles_headers=True,
     serves_custom_modules=False,
     tells_verification=True,
     always_signs_errors=False,
+    sends_paths_raw=True,
+    message_content_type="application/json",
+    takes_trailing_slash=False,
 )
 
 DIALECTS = {NodeVersion.V1: V1, NodeVersion.V2: V2}

@@ -9,6 +9,8 @@
 
 from dataclasses import replace
 
+import msgspec
+
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import SignatureError
 from ocn_permission_agent.ocn.keys import recover
@@ -22,9 +24,13 @@ from ocn_permission_agent.sandbox.node.platforms import Platform, Platforms
 from ocn_permission_agent.sandbox.node.refusal import Crash, Refusal
 from ocn_permission_agent.sandbox.node.registry import Registration, RegistryReader
 from ocn_permission_agent.sandbox.node.relay import OcpiReplyText, node_body
+from ocn_permission_agent.sandbox.node.rules import NOT_ON_WHITELIST
 from ocn_permission_agent.sandbox.node.seal import Demand, Seal
 from ocn_permission_agent.sandbox.node.services import ServiceForwarding
 from ocn_permission_agent.sandbox.serving import Answer, Incoming
+
+_ABOUT_SIGNATURES = frozenset({"ocn_signature", "ocn_verification_status"})
+_VERIFIED = msgspec.Raw(b'"VERIFIED"')
 
 
 class Engine:
@@ -80,8 +86,7 @@ class Engine:
             reply = await self._handover.to_local(call, receiver)
         else:
             reply = await self._handover.to_remote(call, domain=registered.domain if registered else "")
-        await self._check_response(call, reply, demand)
-        return self._handover.answer_to_platform(call, reply)
+        return self._handover.answer_to_platform(call, await self._checked_response(call, reply, demand))
 
     async def from_node(self, incoming: Incoming) -> Answer:
         """Handle `/ocn/message`."""
@@ -109,8 +114,7 @@ class Engine:
         demand = Demand(receiver_rule=receiver.rules.signatures)
         call = await self._signature_checked(call, demand)
         reply = await self._handover.from_remote(call, receiver)
-        await self._check_response(call, reply, demand)
-        return self._handover.answer_to_node(reply)
+        return self._handover.answer_to_node(await self._checked_response(call, reply, demand))
 
     def platform_of(self, authorization: str) -> Platform:
         """The platform that shows this TOKEN_C."""
@@ -144,10 +148,10 @@ class Engine:
 
     def _check_lists(self, call: Call, *, sender: Platform | None, receiver: Platform) -> None:
         if sender is not None and not sender.rules.may_send_to(call.receiver):
-            raise self._dialect.refuse(2000, "Message receiver not in sender's whitelist.")
-        if not receiver.rules.lets_in(call.sender, call.module):
-            message = f"Sender not whitelisted to request {call.module.lower()} from receiver."
-            raise self._dialect.refuse(2000, message)
+            raise self._dialect.refuse(2000, NOT_ON_WHITELIST)
+        objection = receiver.rules.objection_to(call.sender, call.module)
+        if objection is not None:
+            raise self._dialect.refuse(2000, objection)
 
     async def _signature_checked(self, call: Call, demand: Demand) -> Call:
         """The call, with what 2.x thinks of its signature."""
@@ -157,10 +161,18 @@ class Engine:
             return call
         return replace(call, verification_status=self._seal.verification_status(call))
 
-    async def _check_response(self, call: Call, reply: OcpiReplyText, demand: Demand) -> None:
-        if self._seal.response_active(call, demand):
+    async def _checked_response(self, call: Call, reply: OcpiReplyText, demand: Demand) -> OcpiReplyText:
+        """The reply as it goes on: 2.x keeps a signature only where it was asked for, and says what it thinks of it."""
+        active = self._seal.response_active(call, demand)
+        if active:
             receiver = await self._registry.registration(call.receiver)
-            self._seal.check_response(reply.signed_headers, reply.members, receiver)
+            self._seal.check_response(reply.headers_to_verify(self._dialect), reply.members, receiver)
+        if not self._dialect.tells_verification:
+            return reply
+        members = {name: text for name, text in reply.members.items() if name not in _ABOUT_SIGNATURES}
+        if active:
+            members |= {"ocn_signature": reply.members["ocn_signature"], "ocn_verification_status": _VERIFIED}
+        return replace(reply, members=members)
 
 
 def _about(template: str, party: Party) -> str:

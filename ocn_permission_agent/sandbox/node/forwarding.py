@@ -14,7 +14,7 @@ from ocn_permission_agent.sandbox.node.call import Call
 from ocn_permission_agent.sandbox.node.dialect import Dialect
 from ocn_permission_agent.sandbox.node.outgoing import Outgoing
 from ocn_permission_agent.sandbox.node.platforms import Platform
-from ocn_permission_agent.sandbox.node.refusal import Crash, Refusal
+from ocn_permission_agent.sandbox.node.refusal import Crash, Refusal, Unanswered
 from ocn_permission_agent.sandbox.node.relay import OcpiReplyText, read_reply_text
 
 #: identifiers of OCPI's version details, by the module names of `/ocn/message`
@@ -58,7 +58,11 @@ class Forwarding:
             Refusal: 2.x: for whatever goes wrong.
         """
         text = message_text(call, dialect=self._dialect)
-        headers = {"X-Request-ID": str(uuid4()), "OCN-Signature": self._key.sign(text)}
+        headers = {
+            "X-Request-ID": str(uuid4()),
+            "OCN-Signature": self._key.sign(text),
+            "Content-Type": self._dialect.message_content_type,
+        }
         url = f"{domain.rstrip('/')}/ocn/message"
         try:
             raw = await self._outgoing.call("POST", url, headers=headers, body=text)
@@ -66,7 +70,7 @@ class Forwarding:
         except (Refusal, Crash) as error:
             if not self._dialect.wraps_remote_failures:
                 raise
-            raise Refusal(200, 3000, f"Failed to post OCN message: {error}") from error
+            raise Refusal(200, 3000, _wrapped(error, url)) from error
 
     async def versions_of(self, platform: Platform) -> OcpiReplyText:
         """Ask a platform for its OCPI versions."""
@@ -81,11 +85,16 @@ class Forwarding:
             raise self._dialect.refuse(2001, "Receiver does not support the requested module")
         url = endpoint
         if call.url_path:
-            url = f"{endpoint.rstrip('/')}/{quote(call.url_path.lstrip('/'))}"
+            url = f"{endpoint.rstrip('/')}/{self._path(call.url_path)}"
         loses_query = call.method == "DELETE" and self._dialect.delete_loses_query
         if call.query and not loses_query:
             url += ("&" if "?" in url else "?") + urlencode(call.query)
         return url
+
+    def _path(self, url_path: str) -> str:
+        """What is appended to an endpoint: 1.x encodes all that a URL cannot hold, ``%`` included, 2.x nothing."""
+        path = url_path.strip("/")
+        return path if self._dialect.sends_paths_raw else quote(path.partition("#")[0], safe="/!$&'()*+,:=@;?")
 
     def _platform_headers(self, call: Call, platform: Platform) -> dict[str, str]:
         """What a receiver is shown (c.5): a new X-Request-ID, the customer's X-Correlation-ID."""
@@ -108,6 +117,15 @@ class Forwarding:
         if call.body:
             headers["Content-Type"] = "application/json"
         return headers
+
+
+def _wrapped(error: Refusal | Crash, url: str) -> str:
+    """2.x's words for what another node made of a message."""
+    if isinstance(error, Unanswered):
+        return "Failed to post OCN message: Failed to parse HTTP response: the server prematurely closed the connection"
+    if str(error).startswith("Non-OCPI response received"):
+        return f"Failed to forward OCN message to {url}: {error}"
+    return f"Failed to post OCN message: {error}"
 
 
 def message_text(call: Call, *, dialect: Dialect) -> bytes:

@@ -97,7 +97,9 @@ class Handover:
 
     def answer_to_node(self, reply: OcpiReplyText) -> Answer:
         """The answer to another node, nothing rewritten."""
-        headers = self._passed_on(reply, _MESSAGE_HEADERS) if reply.succeeded else {}
+        # 2.x looks for a "location" in lower case here, which its platforms do not send.
+        names = _MESSAGE_HEADERS[1:] if self._dialect.mangles_headers else _MESSAGE_HEADERS
+        headers = self._passed_on(reply, names) if reply.succeeded else {}
         return Answer(http_status=reply.http_status, body=write_reply_text(reply.members), headers=headers)
 
     def _with_callback(self, call: Call, url: str) -> Call:

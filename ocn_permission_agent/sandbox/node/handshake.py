@@ -107,7 +107,8 @@ class Handshake:
         parties = tuple(Party(role.country_code, role.party_id) for role in roles)
         for party in parties:
             if self._platforms.is_taken(party):
-                raise FrameworkRefusal(400, f"Role {party.country_code} {party.party_id} already exists")
+                taken = self._dialect.texts.role_taken
+                raise FrameworkRefusal(400, taken.format(country_code=party.country_code, party_id=party.party_id))
         return self._platforms.invite(parties, token_a=str(uuid4()), now=self._clock.now())
 
     def platform_of(self, token: str) -> Platform:

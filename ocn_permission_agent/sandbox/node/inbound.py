@@ -10,7 +10,7 @@ from ocn_permission_agent.sandbox.node.dialect import Dialect
 from ocn_permission_agent.sandbox.node.refusal import Crash
 
 #: what 2.x's HTTP client knows; it executes anything else as GET (c.3 rule 9)
-_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"})
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 
 def read_call(body: bytes, *, dialect: Dialect) -> tuple[Call, bytes]:

@@ -41,7 +41,7 @@ class NodeSettings:
 
     `operator_key` is hex, with or without 0x. `url` is what the node believes to be its public URL (``ocn.node.url``),
     without the prefix; empty means its own listening address. `api_prefix` is 2.x's, without slashes around it.
-    `signatures` is ``ocn.node.signatures``. `own_party` is 2.x's own country and party, its HUB role unless given.
+    `signatures` is ``ocn.node.signatures``. `own_party` is 2.x's own country and party, ``CH*OCN`` unless given.
     `typed_bodies` binds bodies to the node's classes as the real one does (b.5): unknown members vanish, incomplete
     objects are refused; off, any JSON object passes, which is handier by hand.
     `service_interface` is 1.x's own forwarding to services (``serviceInterfaceEnabled``), which needs `permissions`.
@@ -105,7 +105,7 @@ class Node:
     def _own_party(self) -> Party | None:
         if self.settings.version is NodeVersion.V1:
             return None
-        return self.settings.own_party or DIALECTS[NodeVersion.V2].hub
+        return self.settings.own_party or Party("CH", "OCN")
 
     def publish_at(self, url: str) -> None:
         """Change `ocn.node.url`; do it before anybody registers."""
@@ -126,6 +126,7 @@ class Node:
                 Outgoing(
                     timeout_seconds=self.settings.receiver_timeout_seconds,
                     timeouts_crash=DIALECTS[self.settings.version].timeouts_crash,
+                    redirected_methods=DIALECTS[self.settings.version].redirected_methods,
                 )
             )
             chain = await opening.enter_async_context(ChainClient(self.settings.rpc_url))

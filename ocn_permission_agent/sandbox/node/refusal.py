@@ -21,15 +21,21 @@ class Crash(Exception):
     """Something the node did not foresee: HTTP 500 in the framework's own JSON."""
 
 
+class Unanswered(Crash):
+    """A receiver closed the connection without an answer: 2.x takes that for its own client being gone."""
+
+
 class FrameworkRefusal(Exception):
     """What the framework answers before any handler of the node is asked: no OCPI body.
 
     Args:
-        http_status: 400, 401, 404 or 405.
-        text: plain text body, empty for none.
+        http_status: 400, 401, 404, 405 or 415.
+        text: plain text body, empty for none; with 415 what was given as content type.
+        allow: with 405, the methods of the route.
     """
 
-    def __init__(self, http_status: int, text: str = "") -> None:
+    def __init__(self, http_status: int, text: str = "", *, allow: tuple[str, ...] = ()) -> None:
         super().__init__(text)
         self.http_status = http_status
         self.text = text
+        self.allow = allow

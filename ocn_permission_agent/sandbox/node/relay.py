@@ -35,6 +35,15 @@ class OcpiReplyText:
         """All headers, names in lower case, as signatures know them."""
         return {name.lower(): value for name, value in self.headers.items()}
 
+    def headers_to_verify(self, dialect: Dialect) -> dict[str, str]:
+        """The same as the node verifies them: 2.x with the brackets that it put around some of them itself."""
+        if not dialect.mangles_headers:
+            return self.signed_headers
+        mangled = ("X-Limit", "X-Total-Count", "Link")
+        return self.signed_headers | {
+            name.lower(): f"[{self.headers[name]}]" for name in mangled if name in self.headers
+        }
+
     def header(self, name: str, dialect: Dialect) -> str | None:
         """A header as the node gets hold of it: 2.x by exact spelling only, and in square brackets (b.4)."""
         if dialect.mangles_headers:
@@ -55,7 +64,8 @@ def read_reply_text(raw: RawReply, *, dialect: Dialect, remote: bool, now: datet
         text = canonical(raw.body, version=dialect.version)
     except CanonicalError as error:
         if remote:
-            raise Crash(f"Non-OCPI response received: {error}") from error
+            what = "Non-OCPI response received — verify this is a valid OCPI-compliant endpoint"
+            raise Crash(what) from error
         message = f"Could not parse JSON response of forwarded OCPI request: {error}"
         raise Refusal(200, dialect.unreadable_code, message) from error
     if not text.startswith(b"{"):
@@ -65,8 +75,6 @@ def read_reply_text(raw: RawReply, *, dialect: Dialect, remote: bool, now: datet
     unknown = [name for name in given if name not in known]
     if unknown and dialect.unknown_members_crash:
         raise Crash(f'Unrecognized field "{unknown[0]}"')
-    if remote and "status_code" not in given:
-        raise Crash("Non-OCPI response received")
     given.setdefault("status_code", msgspec.Raw(b"0"))
     if given.get("timestamp", _ABSENT) == _ABSENT:
         given["timestamp"] = msgspec.Raw(msgspec.json.encode(timestamp(now)))

@@ -8,6 +8,9 @@ import msgspec
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.sandbox.node.refusal import FrameworkRefusal
 
+#: also what somebody is told who is blacklisted for another module
+NOT_ON_WHITELIST = "Message receiver not in sender's whitelist."
+
 
 class RuleEntry(msgspec.Struct, frozen=True):
     """A party on a list, in upper case, and the modules meant; none means all of them."""
@@ -54,11 +57,18 @@ class Rules:
         """Whether the platform's own whitelist has the receiver."""
         return not self.whitelist.active or any(entry.names(receiver, None) for entry in self.whitelist.entries)
 
-    def lets_in(self, sender: Party, module: str) -> bool:
-        """Whether the platform wants requests of the sender, compared as it is spelled."""
+    def objection_to(self, sender: Party, module: str) -> str | None:
+        """Why the platform wants no such request of the sender, compared as it is spelled.
+
+        Whoever is blacklisted at all is kept out of every module; only the words differ.
+        """
+        not_wanted = f"Sender not whitelisted to request {module.lower()} from receiver."
         if self.whitelist.active and not any(entry.names(sender, module) for entry in self.whitelist.entries):
-            return False
-        return not (self.blacklist.active and any(entry.names(sender, module) for entry in self.blacklist.entries))
+            return not_wanted
+        if not self.blacklist.active or not any(entry.names(sender, None) for entry in self.blacklist.entries):
+            return None
+        for_it = any(entry.names(sender, module) for entry in self.blacklist.entries)
+        return not_wanted if for_it else NOT_ON_WHITELIST
 
     def shown(self) -> dict[str, object]:
         """As JSON."""

@@ -119,12 +119,14 @@ class Seal:
         Raises:
             Refusal: 3000.
         """
+        if "ocn_signature" not in members:
+            raise Refusal(200, 3000, "Unable to verify response signature: Missing OCN Signature")
         try:
-            notary = parse_notary(msgspec.json.decode(members.get("ocn_signature", msgspec.Raw(b'""')), type=str))
+            notary = parse_notary(msgspec.json.decode(members["ocn_signature"], type=str))
             verify(notary, response_values(headers, members), rules=self._rules)
             problem = _signatory_problem(notary, receiver)
         except (SignatureError, msgspec.MsgspecError) as error:
-            problem = str(error)
+            problem = f"Invalid signature: {error}."
         if problem is not None:
             raise Refusal(200, 3000, f"Unable to verify response signature: {problem}")
 
@@ -176,7 +178,7 @@ def request_values(call: Call) -> Values:
 
 def response_values(headers: Mapping[str, str], members: Mapping[str, msgspec.Raw]) -> Values:
     """What a response's signature is about: some headers in lower case, and the body without the signature."""
-    unsigned = {name: text for name, text in members.items() if name != "ocn_signature"}
+    unsigned = {name: text for name, text in members.items() if not name.startswith("ocn_")}
     body = parse_json(msgspec.json.encode(unsigned).decode())
     signed_headers: Values = {name: headers[name] for name in _RESPONSE_HEADERS if name in headers}
     return {"headers": signed_headers, "body": body} if signed_headers else {"body": body}

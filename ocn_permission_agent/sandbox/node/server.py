@@ -1,10 +1,12 @@
 """Which of a node's handlers a request belongs to, and how what they raise is answered (ocn-protocol.md a.1-a.6)."""
 
+import re
 from dataclasses import dataclass, replace
 
 import msgspec
 
 from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.ocn.keys import checksummed
 from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.route import PathFault, Route, find_route
@@ -13,14 +15,16 @@ from ocn_permission_agent.sandbox.node.dialect import Dialect
 from ocn_permission_agent.sandbox.node.engine import Engine
 from ocn_permission_agent.sandbox.node.handover import PublicUrl
 from ocn_permission_agent.sandbox.node.handshake import Handshake
+from ocn_permission_agent.sandbox.node.pages import new_page, old_page, refusal_page
 from ocn_permission_agent.sandbox.node.platforms import Platform, Platforms
-from ocn_permission_agent.sandbox.node.refusal import Crash, FrameworkRefusal, Refusal
+from ocn_permission_agent.sandbox.node.refusal import Crash, FrameworkRefusal, Refusal, Unanswered
 from ocn_permission_agent.sandbox.node.registry import RegistryReader
 from ocn_permission_agent.sandbox.node.relay import node_body, timestamp
 from ocn_permission_agent.sandbox.node.rules import changed
 from ocn_permission_agent.sandbox.node.seal import Seal
 from ocn_permission_agent.sandbox.serving import Answer, Incoming
 
+_PATH_PARAMETERS = re.compile(r";[^/]*")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 #: modules in the order of the version details; the lists say which roles are offered (a.2)
 _OFFERED = (
@@ -80,7 +84,9 @@ class NodeServer:
         except Refusal as refusal:
             return Answer(http_status=refusal.http_status, body=self._refusal_body(refusal))
         except FrameworkRefusal as refusal:
-            return Answer(http_status=refusal.http_status, body=refusal.text.encode(), content_type="text/plain")
+            return refusal_page(refusal, incoming, version=self._dialect.version, now=self._clock.now())
+        except Unanswered as silence:
+            return Answer() if self._dialect.silence_is_ok else self._crashed(silence, incoming.raw_path)
         except Crash as crash:
             return self._crashed(crash, incoming.raw_path)
 
@@ -91,19 +97,12 @@ class NodeServer:
 
     def _crashed(self, crash: Crash, path: str) -> Answer:
         """The framework's own JSON; 2.x shows most of it as an OCPI 3000 on OCPI's usual paths (b.1 row 6)."""
-        if self._dialect.version is NodeVersion.V2:
-            inner = self._inner_path(path) or path
-            if inner.startswith(("/ocpi/sender/", "/ocpi/receiver/")):
-                return Answer(body=self._refusal_body(Refusal(200, 3000, str(crash))))
-            return Answer(http_status=500, body=msgspec.json.encode({"status": 500, "error": str(crash), "path": path}))
-        members = {
-            "timestamp": timestamp(self._clock.now()).replace("Z", "+0000"),
-            "status": 500,
-            "error": "Internal Server Error",
-            "message": str(crash),
-            "path": path,
-        }
-        return Answer(http_status=500, body=msgspec.json.encode(members))
+        if self._dialect.version is NodeVersion.V1:
+            return old_page(500, "Internal Server Error", path, message=str(crash), now=self._clock.now())
+        inner = self._inner_path(path) or path
+        if inner.startswith(("/ocpi/sender/", "/ocpi/receiver/")):
+            return Answer(body=self._refusal_body(Refusal(200, 3000, "")))
+        return new_page(500, "", path)
 
     def _inner_path(self, raw_path: str) -> str | None:
         """The path behind the prefix, or None when it has another."""
@@ -111,7 +110,10 @@ class NodeServer:
         return raw_path.removeprefix(prefix) if raw_path.startswith(prefix + "/") else None
 
     async def _dispatch(self, incoming: Incoming) -> Answer:
+        incoming = self._as_routed(incoming)
         path = self._inner_path(incoming.raw_path)
+        if self._dialect.version is NodeVersion.V2 and (incoming.method, incoming.raw_path) == ("GET", "/health"):
+            return Answer(body=b'{"status":"UP"}')
         if path is None:
             raise FrameworkRefusal(404)
         version = self._dialect.ocpi_version
@@ -132,8 +134,7 @@ class NodeServer:
             case "POST", ["ocn", "message"]:
                 return await self._engine.from_node(incoming)
             case "GET", ["ocn", "registry", "node-info"]:
-                info = {"url": self._public_url(), "address": self._identity.operator}
-                return Answer(body=msgspec.json.encode(info))
+                return Answer(body=msgspec.json.encode(self._node_info()))
             case "GET", ["ocn", "registry", "nodes"] if self._dialect.version is NodeVersion.V2:
                 return Answer(body=msgspec.json.encode(await self._registry.nodes()))
             case "GET", ["ocn", "registry", "node", country_code, party_id]:
@@ -146,6 +147,21 @@ class NodeServer:
                 return self._connection_status(Party(country_code, party_id))
             case _:
                 raise FrameworkRefusal(404)
+
+    def _as_routed(self, incoming: Incoming) -> Incoming:
+        """The request as the framework routes it: path parameters cut off, an encoded slash refused."""
+        if "%2f" in incoming.raw_path.lower():
+            raise FrameworkRefusal(400, "<!doctype html><html><head><title>HTTP Status 400</title></head></html>")
+        path = _PATH_PARAMETERS.sub("", incoming.raw_path)
+        if self._dialect.takes_trailing_slash and len(path) > 1:
+            path = path.removesuffix("/")
+        return incoming if path == incoming.raw_path else replace(incoming, raw_path=path)
+
+    def _node_info(self) -> dict[str, str]:
+        if self._dialect.version is NodeVersion.V1:
+            return {"url": self._public_url(), "address": self._identity.operator}
+        slash = "" if self._identity.api_prefix else "/"
+        return {"url": self._public_url() + slash, "address": checksummed(self._identity.operator)}
 
     async def _own_ocpi(self, incoming: Incoming, path: str) -> Answer:
         """OCPI that the node answers itself, and charging profiles with their order of path."""
@@ -181,11 +197,16 @@ class NodeServer:
         route = find_route(incoming.method, incoming.raw_path, api_prefix=prefix)
         if not isinstance(route, PathFault) and route.version == self._dialect.ocpi_version:
             return route
-        others = [find_route(method, incoming.raw_path, api_prefix=prefix) for method in METHODS]
-        if any(isinstance(other, Route) and other.version == self._dialect.ocpi_version for other in others):
-            raise FrameworkRefusal(405)
+        others = {method: find_route(method, incoming.raw_path, api_prefix=prefix) for method in METHODS}
+        allowed = tuple(
+            method
+            for method, other in others.items()
+            if isinstance(other, Route) and other.version == self._dialect.ocpi_version
+        )
+        if allowed:
+            raise FrameworkRefusal(405, allow=allowed)
         inner = self._inner_path(incoming.raw_path) or ""
-        if incoming.method == "POST" and inner.startswith(f"/ocpi/receiver/{self._dialect.ocpi_version}/commands/"):
+        if incoming.method == "POST" and inner.startswith(f"/ocpi/sender/{self._dialect.ocpi_version}/commands/"):
             if self._dialect.texts.parameter_invalid is None:
                 raise FrameworkRefusal(400)
             raise self._dialect.refuse(2001, self._dialect.texts.parameter_invalid.format(name="command"))
@@ -203,7 +224,7 @@ class NodeServer:
         if self._dialect.encodes_tokens:
             allowed.add(self._dialect.write_token(self._identity.api_key))
         if shown not in allowed:
-            raise FrameworkRefusal(401, "Unauthorized")
+            raise FrameworkRefusal(401, self._dialect.texts.not_admin)
 
     def _connection_status(self, party: Party) -> Answer:
         platform = self._platforms.by_party(party)

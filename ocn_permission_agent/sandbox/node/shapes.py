@@ -203,7 +203,8 @@ _PROFILE = Shape(
         "charging_rate_unit": _RATE_UNIT,
         "min_charging_rate?": R,
         "charging_profile_period?": Many(Shape({"start_period": W, "limit": R})),
-    }
+    },
+    writes_null=True,
 )
 _COMMANDS: Mapping[str, Shape] = {
     "CANCEL_RESERVATION": Shape({"response_url": T, "reservation_id": T}),

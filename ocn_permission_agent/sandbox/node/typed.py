@@ -45,10 +45,14 @@ class Many:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """An object: members in the order in which the node writes them."""
+    """An object: members in the order in which the node writes them; `writes_null`: those without a value too."""
 
     members: Mapping[str, "Kind"]
+    writes_null: bool = False
 
+
+#: what the parser puts where a mandatory one of these is missing or null
+_ZEROS = {Plain.REAL: "0.0", Plain.WHOLE: "0", Plain.FLAG: "false"}
 
 Kind = Plain | Choice | Many | Shape
 
@@ -92,6 +96,10 @@ def _object(value: JsonValue, shape: Shape, where: str, version: NodeVersion) ->
             texts.append(f"{string_text(name)}:{_written(given, kind, name, version)}")
         elif kind is Plain.REAL_OR_ZERO:
             texts.append(f"{string_text(name)}:0.0")
+        elif name == spelled and isinstance(kind, Plain) and kind in _ZEROS:
+            texts.append(f"{string_text(name)}:{_ZEROS[kind]}")
+        elif shape.writes_null:
+            texts.append(f"{string_text(name)}:null")
         elif name == spelled:
             raise CanonicalError(f"{name} is missing or null")
     return "{" + ",".join(texts) + "}"

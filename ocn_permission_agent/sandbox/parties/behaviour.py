@@ -19,6 +19,8 @@ class Behaviour(Enum):
     TALKS_HTML = "talks_html"
     #: HTTP 200 without a body
     SAYS_NOTHING = "says_nothing"
+    #: takes the request and closes the connection
+    CLOSES = "closes"
     #: HTTP 200, JSON, but no object
     TALKS_A_LIST = "talks_a_list"
     #: HTTP 200, OCPI 1000, and a member that OCPI does not know
@@ -40,6 +42,8 @@ def misbehave(behaviour: Behaviour) -> Answer | None:
             return Answer(body=b"<html><body>hello</body></html>", content_type="text/html")
         case Behaviour.SAYS_NOTHING:
             return Answer()
+        case Behaviour.CLOSES:
+            return Answer(cut=True)
         case Behaviour.TALKS_A_LIST:
             return Answer(body=b"[]")
         case Behaviour.ADDS_A_MEMBER:

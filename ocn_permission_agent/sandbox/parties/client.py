@@ -64,6 +64,7 @@ class HttpClient:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(timeout=self._timeout)
+        self._session._retry_connection = False  # nothing is ever sent twice
         return self
 
     async def __aexit__(

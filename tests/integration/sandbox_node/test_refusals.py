@@ -37,7 +37,8 @@ def shape(reply: Reply) -> tuple[int, int | None, str | None]:
 async def test_row_1_header_missing(network: Network, name: str) -> None:
     cpo = await network.cpo(await network.node())
     reply = await cpo.send("PUT", SESSION, a_session(CPO, "s1"), to=MSP, headers={name: None})
-    assert shape(reply) == (400, 2001, f"Missing request header '{name}' for method parameter of type String")
+    spelled = "authorization" if name == "Authorization" else name
+    assert shape(reply) == (400, 2001, f"Missing request header '{spelled}' for method parameter of type String")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"no json", b"[]", b'"text"', b"{'a':1}"])
@@ -67,9 +68,12 @@ async def test_row_4_parameter_of_a_wrong_type(network: Network) -> None:
 
 
 async def test_row_4_unknown_command(network: Network) -> None:
-    emsp = await network.emsp(await network.node())
-    reply = await emsp.command("FLY", a_start_session(MSP, "http://x.example"), to=CPO)
-    assert (reply.http_status, reply.body) == (400, b"")
+    node = await network.node()
+    cpo, emsp = await network.cpo(node), await network.emsp(node)
+    sent = await emsp.command("FLY", a_start_session(MSP, "http://x.example"), to=CPO)
+    answered = await cpo.send("POST", "/ocpi/sender/2.2/commands/FLY/1", {"result": "ACCEPTED"}, to=MSP)
+    assert (sent.http_status, sent.json["message"]) == (404, "No message available")
+    assert (answered.http_status, answered.body) == (400, b"")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +200,9 @@ async def test_row_16_local_receiver_answers_no_json(network: Network) -> None:
     assert (reply.status_message or "").startswith("Could not parse JSON response of forwarded OCPI request: ")
 
 
-@pytest.mark.parametrize("behaviour", [Behaviour.SAYS_NOTHING, Behaviour.TALKS_A_LIST, Behaviour.ADDS_A_MEMBER])
+@pytest.mark.parametrize(
+    "behaviour", [Behaviour.SAYS_NOTHING, Behaviour.TALKS_A_LIST, Behaviour.ADDS_A_MEMBER, Behaviour.CLOSES]
+)
 async def test_row_17_local_receiver_answers_what_the_node_did_not_foresee(
     network: Network, behaviour: Behaviour
 ) -> None:
@@ -218,7 +224,9 @@ async def test_unknown_path_and_wrong_method(network: Network) -> None:
     other_version = await cpo.send("PUT", SESSION.replace("2.2", "2.2.1"), a_session(CPO, "s1"), to=MSP)
     wrong_method = await cpo.send("POST", SESSION, a_session(CPO, "s1"), to=MSP)
     assert (unknown.http_status, other_version.http_status) == (404, 404)
+    assert unknown.json["message"] == "No message available"
     assert (wrong_method.http_status, wrong_method.body) == (405, b"")
+    assert wrong_method.headers["allow"] == "GET,PUT,PATCH"
 
 
 async def test_no_refusal_reads_as_accepted(network: Network) -> None:

@@ -41,7 +41,7 @@ def test_ordinary_objects_survive_in_2_x(method: str, path: str, body: dict[str,
 
 
 @pytest.mark.parametrize(
-    "changed", [{"kwh": None}, {"kwh": "much"}, {"kwh": True}, {"status": "SLEEPING"}, {"cdr_token": "U1"}, {"id": {}}]
+    "changed", [{"id": None}, {"kwh": "much"}, {"kwh": True}, {"status": "SLEEPING"}, {"cdr_token": "U1"}, {"id": {}}]
 )
 def test_object_that_does_not_fit_is_refused(changed: dict[str, Any]) -> None:
     body = json.dumps(objects.a_session(OWNER, "s1") | changed).encode()
@@ -74,3 +74,24 @@ def _route(method: str, path: str) -> Route:
     route = find_route(method, path)
     assert isinstance(route, Route)
     return route
+
+
+def test_missing_numbers_and_flags_are_filled_in() -> None:
+    body = json.dumps(objects.a_session(OWNER, "s1") | {"kwh": None}).encode()
+    assert b'"kwh":0.0' in rebound(body, session(NodeVersion.V1), NodeVersion.V1)
+    location = objects.a_location(OWNER, "L1")
+    del location["publish"]
+    shape = shape_of("PUT", _route("PUT", "/ocpi/receiver/2.2/locations/DE/CPO/L1"), NodeVersion.V1)
+    assert shape is not None
+    assert b'"publish":false' in rebound(json.dumps(location).encode(), shape, NodeVersion.V1)
+
+
+@pytest.mark.parametrize("version", list(NodeVersion))
+def test_a_charging_profile_keeps_its_nulls_and_stands_before_its_response_url(version: NodeVersion) -> None:
+    shape = shape_of("PUT", _route("PUT", "/ocpi/2.2/receiver/chargingprofiles/s1"), version)
+    assert shape is not None
+    body = b'{"response_url":"https://a","charging_profile":{"charging_rate_unit":"W"}}'
+    assert rebound(body, shape, version) == (
+        b'{"charging_profile":{"start_date_time":null,"duration":null,"charging_rate_unit":"W",'
+        b'"min_charging_rate":null,"charging_profile_period":null},"response_url":"https://a"}'
+    )
