@@ -14,7 +14,7 @@ def read_name(text: str) -> Name:
     Raises:
         ValueError: neither; the message says what is missing.
     """
-    return address(text) if text[:2] in {"0x", "0X"} else Party.parse(text)
+    return address(text) if text[:2] in {"0x", "0X"} and text[2:3] != "*" else Party.parse(text)
 
 
 def is_named(name: Name, *, party: Party | None, account: Address) -> bool:
