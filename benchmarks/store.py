@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.consent.address import AgreementId, address
+from ocn_permission_agent.ledger.sqlite import SqliteLedger
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.request import OcpiRequest, parse_request
@@ -41,7 +42,9 @@ class _Bench:
         self._database = database
         self._clock = clock
         self._number = 0
-        self._store = SqliteOutbox(database, settings=DeliverySettings(), metrics=Metrics())
+        self._store = SqliteOutbox(
+            database, settings=DeliverySettings(), ledger=SqliteLedger(database), metrics=Metrics()
+        )
 
     def _request(self) -> OcpiRequest:
         """A session of 2 kB, each another one."""

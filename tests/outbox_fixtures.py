@@ -11,6 +11,7 @@ from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.address import Address, AgreementId, address
 from ocn_permission_agent.consent.index import ProviderRoute
 from ocn_permission_agent.consent.verdict import Standing, Verdict
+from ocn_permission_agent.ledger.sqlite import SqliteLedger
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.ocpi.party import Party
@@ -128,7 +129,19 @@ async def open_outbox(
 ) -> tuple[Database, SqliteOutbox]:
     metrics = metrics or Metrics()
     database = await Database.open(path, metrics=metrics, clock=clock)
-    return database, SqliteOutbox(database, settings=settings or DeliverySettings(), metrics=metrics)
+    return database, an_outbox(database, settings=settings, metrics=metrics)
+
+
+def an_outbox(
+    database: Database,
+    *,
+    settings: DeliverySettings | None = None,
+    metrics: Metrics | None = None,
+    salt: Callable[[], bytes] | None = None,
+) -> SqliteOutbox:
+    """The outbox with the ledger, as the agent composes them."""
+    ledger = SqliteLedger(database) if salt is None else SqliteLedger(database, salt=salt)
+    return SqliteOutbox(database, settings=settings or DeliverySettings(), ledger=ledger, metrics=metrics or Metrics())
 
 
 @dataclass

@@ -36,6 +36,8 @@ from ocn_permission_agent.config import Config
 from ocn_permission_agent.consent.address import address
 from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.errors import ChainUnavailable, ContractMismatch, StoreUnavailable
+from ocn_permission_agent.ledger.keeping import Keeper
+from ocn_permission_agent.ledger.sqlite import SqliteLedger
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.net.client import HttpTransport
@@ -66,6 +68,7 @@ class _Engine:
     decider: Decider
     dispatcher: Dispatcher
     upkeep: Upkeep
+    keeper: Keeper
 
 
 class Agent:
@@ -264,6 +267,7 @@ class Agent:
                     ("watcher", engine.watcher.run),
                     ("dispatcher", engine.dispatcher.run),
                     ("upkeep", engine.upkeep.run),
+                    ("ledger", engine.keeper.run),
                 ):
                     group.create_task(
                         supervise(name, loop, clock=self._clock, log=self._log, stopping=self._stop_asked.is_set),
@@ -280,7 +284,8 @@ class Agent:
         rpc = await opened.enter_async_context(RpcClient(url=config.chain.rpc_urls[0], clock=clock))
         own = await opened.enter_async_context(HttpTransport.trusted())
         remote = await opened.enter_async_context(HttpTransport.guarded(config.network))
-        outbox = SqliteOutbox(database, settings=config.delivery, metrics=metrics)
+        ledger = SqliteLedger(database)
+        outbox = SqliteOutbox(database, settings=config.delivery, ledger=ledger, metrics=metrics)
         watcher = Watcher(
             rpc=rpc,
             store=ChainStore(database),
@@ -324,9 +329,12 @@ class Agent:
             spread=random.random,
         )
         upkeep = Upkeep(store=outbox, view=view, clock=clock, metrics=metrics, log=log)
+        keeper = Keeper(ledger=ledger, key=config.operator_key, days=config.delivery.ledger_days, clock=clock, log=log)
         decisions = DecisionStore(database)
         decider = Decider(store=decisions, view=view, clock=clock, log=log, withdraw=upkeep.withdraw_closed)
-        return _Engine(decider=decider, outbox=outbox, watcher=watcher, dispatcher=dispatcher, upkeep=upkeep)
+        return _Engine(
+            outbox=outbox, watcher=watcher, decider=decider, dispatcher=dispatcher, upkeep=upkeep, keeper=keeper
+        )
 
     def _wake_dispatcher(self) -> None:
         if self._engine is not None:

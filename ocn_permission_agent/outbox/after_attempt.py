@@ -6,15 +6,24 @@ from enum import Enum
 from typing import assert_never
 
 from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery, DeliveryState
-from ocn_permission_agent.outbox.policy import objection_to_repeating, when_over, when_refused
+from ocn_permission_agent.outbox.policy import (
+    DeliveryClass,
+    class_of,
+    merges,
+    objection_to_repeating,
+    when_doubtful,
+    when_over,
+    when_refused,
+)
 from ocn_permission_agent.outbox.retry import (
     HOLD_PAUSE_SECONDS,
     RETRY_AFTER_CAP_SECONDS,
-    SETUP_PAUSE_SECONDS,
-    jittered,
     pause_seconds,
 )
-from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.outbox.settings import DeliverySettings, ServiceSettings
+
+#: a service that has no PATCH; a framework may say so without an OCPI status
+_NO_SUCH_METHOD = frozenset({404, 405})
 
 
 class Wait(Enum):
@@ -22,7 +31,7 @@ class Wait(Enum):
 
     #: our view of consent, or of the way to the provider, is in doubt
     HELD = "held"
-    #: the service is not set up for it
+    #: the service is not set up for the module (module_pause.py)
     PAUSED = "paused"
 
 
@@ -31,7 +40,8 @@ class Decision:
     """The next state of a delivery.
 
     `due_at` is when it may be tried again, None in a final state. Until `resting_until` nothing of its lane may be
-    tried, because the node may still be busy with the attempt whose answer never came.
+    tried, because the node may still be busy with the attempt whose answer never came. `collapse` tells that what is
+    pending in its lane is to be merged before the next attempt, False that this is not needed any more; None leaves it.
     """
 
     state: DeliveryState
@@ -40,6 +50,7 @@ class Decision:
     due_at: datetime | None = None
     wait: Wait | None = None
     resting_until: datetime | None = None
+    collapse: bool | None = None
 
 
 def after_attempt(delivery: Delivery, attempt: Attempt, *, settings: DeliverySettings, spread: float) -> Decision:
@@ -54,42 +65,47 @@ def after_attempt(delivery: Delivery, attempt: Attempt, *, settings: DeliverySet
     request = delivery.envelope.request
     match attempt.verdict:
         case AttemptVerdict.ACCEPTED:
-            return _final(DeliveryState.DELIVERED, attempt, None)
+            return _final(DeliveryState.DELIVERED, delivery, attempt, None)
         case AttemptVerdict.UNCONFIRMED:
-            return _final(
-                DeliveryState.UNCONFIRMED, attempt, "the service was called, but its unsigned answer was withheld"
-            )
+            reason = "the service was called, but its answer was withheld: it may have refused"
+            return _final(DeliveryState.UNCONFIRMED, delivery, attempt, reason)
+        case AttemptVerdict.REFUSED | AttemptVerdict.SETUP if _wants_a_put(delivery, attempt):
+            return _in_front(delivery, attempt, f"the service took no PATCH ({_statuses(attempt)}): a full PUT follows")
         case AttemptVerdict.REFUSED:
-            return _final(when_refused(request), attempt, f"the service said no: {_statuses(attempt)}")
+            return _final(when_refused(request), delivery, attempt, f"the service said no: {_statuses(attempt)}")
         case AttemptVerdict.SETUP if attempt.signature_refused:
             return _in_front(delivery, attempt, f"signature: {attempt.detail}")
         case AttemptVerdict.SETUP:
-            pause = jittered(SETUP_PAUSE_SECONDS, spread)
-            return Decision(
-                state=DeliveryState.PENDING,
-                decided_at=attempt.ended_at,
-                reason=f"the service is not set up for it: {attempt.detail}"[:400],
-                due_at=attempt.ended_at + timedelta(seconds=pause),
-                wait=Wait.PAUSED,
-            )
+            return _in_front(delivery, attempt, f"the service is not set up for it: {attempt.detail}", Wait.PAUSED)
         case AttemptVerdict.NOT_PROCESSED:
             return _again(delivery, attempt, settings, spread)
         case AttemptVerdict.UNKNOWN:
-            objection = objection_to_repeating(request, settings.of(delivery.provider))
+            objection = objection_to_repeating(
+                request, settings.of(delivery.provider), whole_known=delivery.whole_known
+            )
             if objection is not None:
-                return _final(DeliveryState.PARKED, attempt, objection, resting_until=_rest(attempt, settings))
+                return _final(when_doubtful(request), delivery, attempt, objection, _rest(attempt, settings))
             return _again(delivery, attempt, settings, spread)
         case _:
             assert_never(attempt.verdict)
 
 
 def before_attempt(delivery: Delivery, now: datetime) -> Decision | None:
-    """The end of a delivery whose window closed while it waited; None if it may be tried."""
-    if now <= delivery.expires_at:
-        return None
-    return Decision(
-        state=when_over(delivery.envelope.request), decided_at=now, reason="its window ended before it could be tried"
-    )
+    """The end of a delivery whose window closed, or whose session was forgotten, while it waited; None: it may go."""
+    request = delivery.envelope.request
+    if now > delivery.expires_at:
+        return Decision(
+            state=when_over(request),
+            decided_at=now,
+            reason="its window ended before it could be tried",
+            collapse=True if class_of(request) is DeliveryClass.SESSION else None,
+        )
+    if delivery.in_doubt and request.method == "PATCH":
+        # It was to go as a full PUT; if there is none any more, its periods must not be appended a second time.
+        objection = objection_to_repeating(request, ServiceSettings())
+        if objection is not None:
+            return parked(objection, now=now)
+    return None
 
 
 def withdrawn(reason: str, *, now: datetime) -> Decision:
@@ -137,30 +153,55 @@ def _again(delivery: Delivery, attempt: Attempt, settings: DeliverySettings, spr
         due_at = max(due_at, resting_until)
     if due_at > delivery.expires_at:
         over = when_over(delivery.envelope.request)
-        return _final(over, attempt, f"its window ends before the next try; last: {_statuses(attempt)}")
+        return _final(over, delivery, attempt, f"its window ends before the next try; last: {_statuses(attempt)}")
     return Decision(
         state=DeliveryState.PENDING,
         decided_at=attempt.ended_at,
         reason=f"to be tried again: {_statuses(attempt)}",
         due_at=due_at,
         resting_until=resting_until,
+        collapse=merges(delivery.envelope.request) or None,
     )
 
 
-def _in_front(delivery: Delivery, attempt: Attempt, reason: str) -> Decision:
-    """It keeps its place at the front of its provider's line; the provider's breaker says when (breaker.py)."""
+def _in_front(delivery: Delivery, attempt: Attempt, reason: str, wait: Wait | None = None) -> Decision:
+    """It keeps its place at the front of its line; the provider's breaker or the module's pause says when."""
     return Decision(
         state=DeliveryState.PENDING,
         decided_at=attempt.ended_at,
         reason=reason[:400],
         due_at=delivery.envelope.recorded_at,
+        wait=wait,
+        collapse=merges(delivery.envelope.request) or None,
     )
 
 
+def _wants_a_put(delivery: Delivery, attempt: Attempt) -> bool:
+    """Whether a PATCH was refused whose session is known as a whole: one full PUT may be what the service takes."""
+    request = delivery.envelope.request
+    if request.method != "PATCH" or class_of(request) is not DeliveryClass.SESSION or not delivery.whole_known:
+        return False
+    if attempt.verdict is AttemptVerdict.REFUSED:
+        return True
+    return attempt.http_status in _NO_SUCH_METHOD and attempt.ocpi_status is None
+
+
 def _final(
-    state: DeliveryState, attempt: Attempt, reason: str | None, *, resting_until: datetime | None = None
+    state: DeliveryState,
+    delivery: Delivery,
+    attempt: Attempt,
+    reason: str | None,
+    resting_until: datetime | None = None,
 ) -> Decision:
-    return Decision(state=state, decided_at=attempt.ended_at, reason=reason, resting_until=resting_until)
+    """The end; what a service holds of a session is in doubt unless it has accepted, so a full PUT is to come next."""
+    collapse = None
+    if merges(delivery.envelope.request):
+        delivered = state is DeliveryState.DELIVERED
+        in_doubt = class_of(delivery.envelope.request) is DeliveryClass.SESSION
+        collapse = False if delivered else in_doubt or None
+    return Decision(
+        state=state, decided_at=attempt.ended_at, reason=reason, resting_until=resting_until, collapse=collapse
+    )
 
 
 def _rest(attempt: Attempt, settings: DeliverySettings) -> datetime | None:

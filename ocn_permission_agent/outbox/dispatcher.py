@@ -27,6 +27,7 @@ from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.after_attempt import Decision, after_attempt, before_attempt, interrupted
 from ocn_permission_agent.outbox.breaker import Breaker, after_attempt_at, postponed
 from ocn_permission_agent.outbox.model import Attempt, Delivery, DeliveryState
+from ocn_permission_agent.outbox.module_pause import ModulePause, after_attempt_in, pause_postponed
 from ocn_permission_agent.outbox.rate import RateLimit
 from ocn_permission_agent.outbox.report import Report
 from ocn_permission_agent.outbox.retry import HOLD_PAUSE_SECONDS
@@ -231,8 +232,11 @@ class Dispatcher:
         def step(breaker: Breaker) -> Breaker:
             return after_attempt_at(breaker, attempt, settings=self._settings, spread=spread)
 
+        def pause_step(pause: ModulePause | None) -> ModulePause | None:
+            return after_attempt_in(pause, attempt, settings=self._settings, spread=spread)
+
         def write() -> Awaitable[Settled]:
-            return self._store.settle(delivery, decision, attempt=attempt, breaker_step=step)
+            return self._store.settle(delivery, decision, attempt=attempt, breaker_step=step, pause_step=pause_step)
 
         settled = await (self._persist(write) if patient else write())
         self._report.attempted(delivery, attempt, decision, settled)
@@ -241,7 +245,10 @@ class Dispatcher:
         def step(breaker: Breaker) -> Breaker:
             return breaker if decision.due_at is None else postponed(breaker, decision.due_at)
 
-        await self._persist(lambda: self._store.settle(delivery, decision, breaker_step=step))
+        def pause_step(pause: ModulePause | None) -> ModulePause | None:
+            return pause if decision.due_at is None else pause_postponed(pause, decision.due_at)
+
+        await self._persist(lambda: self._store.settle(delivery, decision, breaker_step=step, pause_step=pause_step))
         self._report.settled_unsent(delivery, decision)
 
     async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:

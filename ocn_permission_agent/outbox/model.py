@@ -103,6 +103,8 @@ class PlannedDelivery:
     provider_address: Address
     agreement: AgreementId
     lane: Lane
+    #: of the grant; 0 where it is not known
+    agreement_block: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +119,11 @@ class CopyPlan:
 class Delivery:
     """What we owe one provider, as stored.
 
-    `attempts` counts those that were started. `expires_at` is the end of its window as things stand now. `reason` says
-    why it is where it is, in words.
+    The request of its envelope is what is to be sent: of a `collapsed` delivery that is not what the customer said in
+    it but what many copies come to, under the newest one's ids. `attempts` counts those that were started for it or
+    for what it stands for. `expires_at` is the end of its window as things stand now. `reason` says why it is where
+    it is, in words. `whole_known` tells that its session is known as a whole, so that a full PUT can take the place of
+    a PATCH; `in_doubt` that an earlier attempt may have been processed.
     """
 
     id: int
@@ -132,6 +137,9 @@ class Delivery:
     next_attempt_at: datetime
     expires_at: datetime
     reason: str | None = None
+    collapsed: bool = False
+    whole_known: bool = False
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

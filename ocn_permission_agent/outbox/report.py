@@ -37,6 +37,7 @@ class Report:
         if attempt.signature_refused and not settled.before.paused:
             self._log.error("node.signature_refused", provider=provider, reason=attempt.detail[:200])
         self._tell_breaker(provider, settled)
+        self._tell_module(delivery, settled)
 
     def settled_unsent(self, delivery: Delivery, decision: Decision) -> None:
         """A delivery ended or went on waiting without an attempt; the same wait as before is no news."""
@@ -59,6 +60,13 @@ class Report:
             self._log.warning("provider.paused", provider=provider, reason=settled.after.reason)
         if settled.before.paused and not settled.after.paused:
             self._log.info("provider.resumed", provider=provider, failures=settled.before.failures)
+
+    def _tell_module(self, delivery: Delivery, settled: Settled) -> None:
+        place = {"provider": str(delivery.provider), "module": delivery.lane.module}
+        if settled.pause_after is not None and settled.pause_before is None:
+            self._log.warning("module.paused", **place, reason=settled.pause_after.reason)
+        if settled.pause_before is not None and settled.pause_after is None:
+            self._log.info("module.resumed", **place, since=settled.pause_before.since.isoformat())
 
 
 def attempt_line(delivery: Delivery, attempt: Attempt, decision: Decision) -> dict[str, object]:

@@ -11,6 +11,9 @@ from ocn_permission_agent.ocpi.request import OcpiRequest
 from ocn_permission_agent.ocpi.route import InterfaceRole, Module, Route, RouteKind
 from ocn_permission_agent.outbox.breaker import Breaker
 from ocn_permission_agent.outbox.model import Delivery, DeliveryState, Envelope, Lane
+from ocn_permission_agent.outbox.module_pause import ModulePause
+from ocn_permission_agent.outbox.outcome import Outcome
+from ocn_permission_agent.outbox.store import Scope
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -26,66 +29,56 @@ def from_us(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
+def from_us_or_none(microseconds: int | None) -> datetime | None:
+    """The instant, if there is one."""
+    return None if microseconds is None else from_us(microseconds)
+
+
 def span_us(span: timedelta) -> int:
     """Whole microseconds of a duration."""
     return span // _MICROSECOND
 
 
-def scope_text(module: Module, role: InterfaceRole) -> str:
-    """``sessions/receiver``."""
-    return f"{module.value}/{role.value}"
+def envelope_columns(envelope: Envelope) -> tuple[object, ...]:
+    """An envelope as it is stored, from `customer` on, in the order of `add_envelope`.
 
-
-def scope_of(text: str) -> tuple[Module, InterfaceRole]:
-    """Read the text form back."""
-    module, _, role = text.partition("/")
-    return Module(module), InterfaceRole(role)
-
-
-def envelope_columns(envelope: Envelope) -> dict[str, object]:
-    """An envelope as it is stored. There is no column for `Authorization`, nor a place for it in `OcpiRequest`."""
+    There is no column for `Authorization`, nor a place for it in `OcpiRequest`.
+    """
     request = envelope.request
-    return {
-        "recorded_at_us": to_us(envelope.recorded_at),
-        "customer": str(envelope.customer),
-        "customer_address": envelope.customer_address,
-        "method": request.method,
-        "module": request.module.value,
-        "interface_role": request.interface_role.value,
-        "kind": request.kind.value,
-        "version": request.version,
-        "segments": msgspec.json.encode(request.route.segments).decode(),
-        "url_path": request.url_path,
-        "sender": str(request.sender),
-        "receiver": str(request.receiver),
-        "request_id": request.request_id,
-        "correlation_id": request.correlation_id,
-        "body": request.body,
-        "query": msgspec.json.encode(request.query).decode(),
-        "ocn_signature": request.ocn_signature,
-    }
+    route = request.route
+    return (
+        str(envelope.customer),
+        envelope.customer_address,
+        request.method,
+        route.module.value,
+        route.interface_role.value,
+        route.kind.value,
+        route.version,
+        msgspec.json.encode(route.segments).decode(),
+        route.url_path,
+        str(request.sender),
+        str(request.receiver),
+        request.request_id,
+        request.correlation_id,
+        request.body,
+        msgspec.json.encode(request.query).decode(),
+        request.ocn_signature,
+    )
 
 
 def read_delivery(row: sqlite3.Row) -> Delivery:
     """A delivery with its envelope, from the columns of `get_delivery`; an erased payload reads as empty."""
-    route = Route(
-        kind=RouteKind(row["kind"]),
-        module=Module(row["module"]),
-        interface_role=InterfaceRole(row["interface_role"]),
-        version=row["version"],
-        segments=msgspec.json.decode(row["segments"], type=tuple[str, ...]),
-        url_path=row["url_path"],
-    )
+    collapsed = row["collapsed_method"] is not None
     request = OcpiRequest(
-        method=row["method"],
-        route=route,
+        method=row["collapsed_method"] if collapsed else row["method"],
+        route=read_route(row),
         sender=_party(row["sender"]),
         receiver=_party(row["receiver"]),
         query=msgspec.json.decode(row["query"] or "[]", type=tuple[tuple[str, str], ...]),
         request_id=row["request_id"],
         correlation_id=row["correlation_id"],
-        body=row["body"] or b"",
-        ocn_signature=row["ocn_signature"],
+        body=(row["collapsed_body"] if collapsed else row["body"]) or b"",
+        ocn_signature=None if collapsed else row["ocn_signature"],
     )
     customer_address = Address(row["customer_address"])
     provider_address = Address(row["provider_address"])
@@ -103,7 +96,7 @@ def read_delivery(row: sqlite3.Row) -> Delivery:
         lane=Lane(
             provider_address=provider_address,
             customer_address=customer_address,
-            module=row["lane_module"],
+            module=row["module"],
             owner=row["owner"],
             object_id=row["object_id"],
         ),
@@ -112,6 +105,57 @@ def read_delivery(row: sqlite3.Row) -> Delivery:
         next_attempt_at=from_us(row["next_attempt_at_us"]),
         expires_at=from_us(row["expires_at_us"]),
         reason=row["reason"],
+        collapsed=collapsed,
+        whole_known=bool(row["whole_known"]),
+        in_doubt=bool(row["in_doubt"]),
+    )
+
+
+def read_route(row: sqlite3.Row) -> Route:
+    """The route of a request."""
+    return Route(
+        kind=RouteKind(row["kind"]),
+        module=Module(row["module"]),
+        interface_role=InterfaceRole(row["interface_role"]),
+        version=row["version"],
+        segments=msgspec.json.decode(row["segments"], type=tuple[str, ...]),
+        url_path=row["url_path"],
+    )
+
+
+def read_outcome(row: sqlite3.Row, *, state: DeliveryState, ended_at: datetime) -> Outcome:
+    """How a delivery ends, from the columns of `to_end`."""
+    return Outcome(
+        outcome=state.value,
+        customer=row["customer"],
+        customer_address=row["customer_address"],
+        provider=row["provider"],
+        provider_address=row["provider_address"],
+        module=row["module"],
+        interface_role=row["interface_role"],
+        method=row["method"],
+        sent_as=row["collapsed_method"],
+        owner=row["owner"],
+        object_id=row["object_id"],
+        correlation_id=row["correlation_id"],
+        body=row["body"] or b"",
+        recorded_at=from_us(row["recorded_at_us"]),
+        started_at=from_us_or_none(row["started_at_us"]),
+        ended_at=ended_at,
+        attempts=row["attempts"],
+        agreement=row["agreement"],
+        agreement_block=row["agreement_block"],
+    )
+
+
+def read_scope(row: sqlite3.Row) -> Scope:
+    """What consent is judged by."""
+    return Scope(
+        customer_address=Address(row["customer_address"]),
+        provider_address=Address(row["provider_address"]),
+        agreement=AgreementId.parse(row["agreement"]),
+        module=Module(row["module"]),
+        interface_role=InterfaceRole(row["interface_role"]),
     )
 
 
@@ -119,8 +163,8 @@ def read_breaker(row: sqlite3.Row) -> Breaker:
     """A provider's breaker."""
     return Breaker(
         failures=row["failures"],
-        paused_since=None if row["paused_since_us"] is None else from_us(row["paused_since_us"]),
-        probe_at=None if row["probe_at_us"] is None else from_us(row["probe_at_us"]),
+        paused_since=from_us_or_none(row["paused_since_us"]),
+        probe_at=from_us_or_none(row["probe_at_us"]),
         reason=row["pause_reason"],
     )
 
@@ -132,6 +176,24 @@ def breaker_columns(breaker: Breaker) -> dict[str, object]:
         "paused_since_us": None if breaker.paused_since is None else to_us(breaker.paused_since),
         "probe_at_us": None if breaker.probe_at is None else to_us(breaker.probe_at),
         "pause_reason": breaker.reason,
+    }
+
+
+def read_module_pause(row: sqlite3.Row) -> ModulePause | None:
+    """How one module of a provider stands."""
+    if row["paused_since_us"] is None:
+        return None
+    return ModulePause(
+        since=from_us(row["paused_since_us"]), probe_at=from_us(row["probe_at_us"]), reason=row["pause_reason"] or ""
+    )
+
+
+def module_pause_columns(pause: ModulePause | None) -> dict[str, object]:
+    """The pause of a module as it is stored."""
+    return {
+        "paused_since_us": None if pause is None else to_us(pause.since),
+        "probe_at_us": None if pause is None else to_us(pause.probe_at),
+        "pause_reason": None if pause is None else pause.reason,
     }
 
 

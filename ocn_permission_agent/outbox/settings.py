@@ -87,6 +87,10 @@ class DeliverySettings:
     max_in_flight: int = 8
     parked_days: float = 30.0
     keep_payload_hours: float = 0.0
+    #: for how long a delivery that has ended can be looked up; CDRs, known again by their id, as long as the ledger
+    history_days: float = 31.0
+    #: 13 months
+    ledger_days: float = 396.0
     #: pauses before the second, third … attempt; the last one repeats to the end of the window
     schedule_seconds: tuple[float, ...] = (5.0, 30.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 43200.0)
     windows: Windows = Windows()

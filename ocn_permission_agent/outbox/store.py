@@ -7,7 +7,7 @@ it is stored.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ocn_permission_agent.consent.address import Address, AgreementId
 from ocn_permission_agent.ocpi.party import Party
@@ -15,6 +15,14 @@ from ocn_permission_agent.ocpi.route import InterfaceRole, Module
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.breaker import Breaker
 from ocn_permission_agent.outbox.model import Attempt, CopyPlan, Delivery, DeliveryState
+from ocn_permission_agent.outbox.module_pause import ModulePause
+
+S = TypeVar("S")
+
+
+def unchanged(standing: S) -> S:
+    """The step of what stays as it is."""
+    return standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +46,20 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """How the provider stood before and after an attempt."""
+    """How the provider, and the module of it, stood before and after an attempt."""
 
     before: Breaker
     after: Breaker
+    pause_before: ModulePause | None = None
+    pause_after: ModulePause | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PausedModule:
+    """A module that a provider is not set up for."""
+
+    module: str
+    pause: ModulePause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +70,7 @@ class ProviderBacklog:
     pending: int
     oldest: datetime | None
     breaker: Breaker
+    paused_modules: tuple[PausedModule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +96,10 @@ class OutboxStore(Protocol):
     async def claim(self, *, now: datetime, room: Mapping[Address, int], default_room: int) -> tuple[Delivery, ...]:
         """Take what is due, oldest first: at most one per lane, marked in flight until it is settled.
 
+        Where an attempt has failed or the provider was away, what waits in the lane is made fewer first: one PUT for
+        a session that is known as a whole, the newest state of an object. Of a paused provider, and of a paused
+        module, one delivery at a time is taken once its probe is due.
+
         Args:
             now: what is due by then.
             room: how many each provider may still get; `default_room` for those not named.
@@ -94,12 +117,13 @@ class OutboxStore(Protocol):
         decision: Decision,
         *,
         attempt: Attempt | None = None,
-        breaker_step: Callable[[Breaker], Breaker] = lambda breaker: breaker,
+        breaker_step: Callable[[Breaker], Breaker] = unchanged,
+        pause_step: Callable[[ModulePause | None], ModulePause | None] = unchanged,
     ) -> Settled:
         """Write how a claimed delivery stands now, end its attempt if it had one, and free its lane for the next.
 
-        `breaker_step` gets the provider's breaker as it is now and returns how it is to be; when it closes, all that
-        the provider is owed is due at once.
+        `breaker_step` gets the provider's breaker as it is now and returns how it is to be, `pause_step` the same for
+        the module; when one ends, all that waited for it is due at once. An end is entered into the ledger.
         """
         ...
 
@@ -111,16 +135,27 @@ class OutboxStore(Protocol):
         """When there will be something to claim that is not due yet; None if there is nothing."""
         ...
 
-    async def scopes_owed(self) -> tuple[Scope, ...]:
-        """Every scope with something pending; few, however much is owed."""
+    async def scopes_needed(self) -> tuple[Scope, ...]:
+        """Every scope with something pending or a payload that is kept; few, however much is owed."""
         ...
 
     async def withdraw(self, scope: Scope, *, reason: str, now: datetime) -> int:
-        """Withdraw all that is pending in a scope and erase its payload, but what is in flight; returns how many."""
+        """Withdraw all that is pending in a scope, but what is in flight; returns how many.
+
+        Every payload of the scope is erased, also what was kept for a person, and its sessions as a whole.
+        """
+        ...
+
+    async def park_pending(self, *, reason: str, now: datetime) -> int:
+        """Let a person decide about everything that is pending; returns how many. Nothing may be under way."""
+        ...
+
+    async def expire(self, now: datetime) -> int:
+        """End what was about a moment that is over, paused or not; returns how many."""
         ...
 
     async def purge(self, now: datetime) -> int:
-        """Erase payloads that were kept long enough; returns how many deliveries let go of theirs."""
+        """Let go of payloads, and of rows, that were kept long enough; returns how many payloads."""
         ...
 
     async def counts(self) -> Counts:

@@ -45,6 +45,7 @@ class Upkeep:
         while True:
             self._woken.clear()
             await self.withdraw_closed()
+            await self._store.expire(self._clock.now())
             await self._store.purge(self._clock.now())
             await self._observe()
             async with asyncio.TaskGroup() as group:
@@ -58,7 +59,7 @@ class Upkeep:
         Nothing leaves without it either, because each attempt asks again; this makes it happen at once.
         """
         total = 0
-        for scope in await self._store.scopes_owed():
+        for scope in await self._store.scopes_needed():
             reason = self._objection(scope)
             if reason is None:
                 continue

@@ -85,6 +85,13 @@ class Database:
         self._demand_open()
         return await asyncio.get_running_loop().run_in_executor(self._reader, _read, self._reading, work)
 
+    def on_undone(self, told: Callable[[], None]) -> None:
+        """Tell `told`, in the writer's thread, whenever something that was written is undone: a piece, or a group.
+
+        For those who remember what they have written.
+        """
+        self._writer.on_undone(told)
+
     async def dump(self) -> str:
         """All tables as SQL text, the same for the same content: two stores can be compared by it."""
         return await self.read(lambda connection: "\n".join(connection.iterdump()))

@@ -45,6 +45,9 @@ class ReadOnlyDatabase(Database):
         """
         return self._in_snapshot(work)
 
+    def on_undone(self, told: Callable[[], None]) -> None:
+        """Nothing is ever written, nor undone."""
+
     async def close(self) -> None:
         """Close the file."""
         self._connection.close()

@@ -58,6 +58,7 @@ class Writer:
         self._clock = clock
         self._metrics = metrics
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._undone: list[Callable[[], None]] = []
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -70,6 +71,10 @@ class Writer:
         result: asyncio.Future[Any] = loop.create_future()
         self._jobs.put(_Job(work=work, loop=loop, result=result))
         return result
+
+    def on_undone(self, told: Callable[[], None]) -> None:
+        """See `Database.on_undone`."""
+        self._undone.append(told)
 
     def close(self) -> None:
         """Finish what was submitted, then close the connection. Blocks; nothing may be submitted any more."""
@@ -124,6 +129,7 @@ class Writer:
                 raise _TransactionLost(str(error)) from error
             connection.execute("ROLLBACK TO piece")
             connection.execute("RELEASE piece")
+            self._tell_undone()
             return _Failed(_unavailable(error) if isinstance(error, sqlite3.Error) else error)
         connection.execute("RELEASE piece")
         return value
@@ -133,8 +139,13 @@ class Writer:
         if self._connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
+        self._tell_undone()
         outcomes = outcomes + [None] * (size - len(outcomes))
         return [each if isinstance(each, _Failed) else _Failed(_unavailable(error)) for each in outcomes]
+
+    def _tell_undone(self) -> None:
+        for told in self._undone:
+            told()
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:

@@ -1,10 +1,9 @@
--- The statements of outbox/sqlite.py. The schema with its comments: store/migrations/sqlite/0001_outbox.sql
+-- The statements of outbox/sqlite*.py. The schema with its comments: store/migrations/sqlite/0001_outbox.sql
 
--- name: keep_spool_mark
-INSERT INTO meta (key, value) VALUES ('spool', :mark) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+-- ---------------------------------------------------------------------------------------------------- recording
 
 -- name: find_provider
-SELECT id, party, stood_still_us, paused_since_us FROM providers WHERE address = :address;
+SELECT id, party, paused_since_us FROM providers WHERE address = :address;
 
 -- name: add_provider
 INSERT INTO providers (address, party) VALUES (:address, :party);
@@ -12,84 +11,171 @@ INSERT INTO providers (address, party) VALUES (:address, :party);
 -- name: rename_provider
 UPDATE providers SET party = :party WHERE id = :id;
 
--- name: wanting_signatures
-SELECT address FROM providers WHERE wants_signatures = 1;
+-- name: find_channel
+SELECT id, still_since_us, stood_still_us FROM channels WHERE provider_id = :provider_id AND module = :module;
 
--- name: remember_wanting_signatures
-UPDATE providers SET wants_signatures = 1 WHERE address = :address;
+-- name: add_channel
+INSERT INTO channels (provider_id, module, still_since_us) VALUES (:provider_id, :module, :still_since_us);
+
+-- name: find_scope
+SELECT id FROM scopes
+WHERE channel_id = :channel_id AND customer_address = :customer_address AND agreement = :agreement
+  AND interface_role = :interface_role AND provider = :provider;
+
+-- name: add_scope
+INSERT INTO scopes (channel_id, customer_address, provider, agreement, agreement_block, interface_role)
+VALUES (:channel_id, :customer_address, :provider, :agreement, :agreement_block, :interface_role);
+
+-- name: newest_delivery
+SELECT coalesce(max(id), 0) AS id FROM deliveries;
 
 -- name: find_lane
-SELECT id, newest_id, stood_still_us, waiting_since_us FROM lanes WHERE key = :key;
+SELECT id, newest_id, stood_still_us, held_since_us FROM lanes WHERE key = ?;
 
 -- name: add_lane
-INSERT INTO lanes (key, provider_id, customer_address, module, owner, object_id)
-VALUES (:key, :provider_id, :customer_address, :module, :owner, :object_id);
+INSERT INTO lanes (key, channel_id, customer_address, owner, object_id, head_id, due_at_us, newest_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: find_alike
 -- What was withdrawn or expired never arrived, so it cannot be repeated.
 SELECT id, recorded_at_us FROM deliveries
-WHERE lane_id = :lane_id AND content_digest = :content_digest AND state NOT IN ('withdrawn', 'expired')
+WHERE lane_id = ? AND content_digest = ? AND state NOT IN ('withdrawn', 'expired')
 ORDER BY id DESC LIMIT 1;
 
 -- name: find_any
-SELECT id FROM deliveries WHERE lane_id = :lane_id AND state NOT IN ('withdrawn', 'expired') LIMIT 1;
+SELECT id FROM deliveries WHERE lane_id = ? AND state NOT IN ('withdrawn', 'expired') LIMIT 1;
 
 -- name: add_envelope
-INSERT INTO envelopes (recorded_at_us, customer, customer_address, method, module, interface_role, kind, version,
-                       segments, url_path, sender, receiver, request_id, correlation_id, body, query, ocn_signature)
-VALUES (:recorded_at_us, :customer, :customer_address, :method, :module, :interface_role, :kind, :version,
-        :segments, :url_path, :sender, :receiver, :request_id, :correlation_id, :body, :query, :ocn_signature);
+INSERT INTO envelopes (id, copies, needed, recorded_at_us, customer, customer_address, method, module, interface_role,
+                       kind, version, segments, url_path, sender, receiver, request_id, correlation_id, body, query,
+                       ocn_signature)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: add_delivery
-INSERT INTO deliveries (envelope_id, lane_id, provider, agreement, scope, state, recorded_at_us, next_attempt_at_us,
-                        expires_base_us, ended_at_us, reason, content_digest, payload_until_us)
-VALUES (:envelope_id, :lane_id, :provider, :agreement, :scope, :state, :recorded_at_us, :recorded_at_us,
-        :expires_base_us, :ended_at_us, :reason, :content_digest, :payload_until_us);
+INSERT INTO deliveries (id, envelope_id, lane_id, scope_id, state, fleeting, recorded_at_us, next_attempt_at_us,
+                        expires_base_us, ended_at_us, reason, content_digest, payload_until_us, forget_at_us)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: lane_has_grown
 -- The new delivery is the head if nothing else was owed in the lane.
 UPDATE lanes
-SET newest_id = :delivery_id,
-    due_at_us = CASE WHEN head_id IS NULL AND :pending THEN max(:due_at_us, resting_until_us) ELSE due_at_us END,
-    head_id = CASE WHEN head_id IS NULL AND :pending THEN :delivery_id ELSE head_id END
-WHERE id = :lane_id;
+SET newest_id = ?1,
+    due_at_us = CASE WHEN head_id IS NULL AND ?3 THEN max(?2, resting_until_us) ELSE due_at_us END,
+    head_id = CASE WHEN head_id IS NULL AND ?3 THEN ?1 ELSE head_id END
+WHERE id = ?4;
 
 -- name: add_duplicate
 INSERT INTO duplicates (delivery_id, noted_at_us, correlation_id, receiver)
 VALUES (:delivery_id, :noted_at_us, :correlation_id, :receiver);
 
--- name: providers_with_due
--- A paused provider is asked with one delivery at a time.
-SELECT p.id, p.address, p.paused_since_us IS NOT NULL AS paused
-FROM providers p
-WHERE CASE WHEN p.paused_since_us IS NULL
-      THEN EXISTS (SELECT 1 FROM lanes l WHERE l.provider_id = p.id AND l.in_flight = 0 AND l.due_at_us <= :now)
-      ELSE p.probe_at_us <= :now
-           AND NOT EXISTS (SELECT 1 FROM lanes l WHERE l.provider_id = p.id AND l.in_flight = 1)
-      END;
+-- name: keep_spool_mark
+INSERT INTO meta (key, value) VALUES ('spool', :mark) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+
+-- ----------------------------------------------------------------------------------------------------- claiming
+
+-- name: channels_with_due
+-- A paused provider, and a paused module, is asked with one delivery at a time.
+SELECT c.id, c.provider_id, p.address, p.party, c.module, c.returned_at_us,
+       p.paused_since_us IS NOT NULL AS provider_paused, c.paused_since_us IS NOT NULL AS module_paused
+FROM channels c JOIN providers p ON p.id = c.provider_id
+WHERE CASE
+      WHEN p.paused_since_us IS NOT NULL
+      THEN p.probe_at_us <= :now
+           AND NOT EXISTS (SELECT 1 FROM channels o JOIN lanes l ON l.channel_id = o.id AND l.in_flight = 1
+                           WHERE o.provider_id = p.id)
+      WHEN c.paused_since_us IS NOT NULL
+      THEN c.probe_at_us <= :now
+           AND NOT EXISTS (SELECT 1 FROM lanes l WHERE l.channel_id = c.id AND l.in_flight = 1)
+      ELSE EXISTS (SELECT 1 FROM lanes l WHERE l.channel_id = c.id AND l.in_flight = 0 AND l.due_at_us <= :now)
+      END
+ORDER BY c.provider_id, module_paused, c.id;
 
 -- name: lanes_due
-SELECT id, head_id FROM lanes
-WHERE provider_id = :provider_id AND in_flight = 0 AND due_at_us <= :due_by AND resting_until_us <= :now
+SELECT id, head_id, due_at_us, collapse FROM lanes
+WHERE channel_id = :channel_id AND in_flight = 0 AND due_at_us <= :due_by AND resting_until_us <= :now
 ORDER BY due_at_us, head_id LIMIT :room;
 
 -- name: mark_in_flight
-UPDATE lanes SET in_flight = 1 WHERE id = :lane_id;
+UPDATE lanes SET in_flight = 1, head_id = :head_id WHERE id = :lane_id;
 
 -- name: get_delivery
 -- Waits and pauses that go on still are counted up to :now.
-SELECT d.id, d.provider, p.address AS provider_address, d.agreement, d.state, d.attempts, d.next_attempt_at_us,
-       d.expires_base_us + l.stood_still_us + p.stood_still_us
-           + max(0, :now - coalesce(l.waiting_since_us, :now))
-           + max(0, :now - coalesce(p.paused_since_us, :now)) AS expires_at_us, d.reason,
-       l.module AS lane_module, l.owner, l.object_id,
+SELECT d.id, s.provider, p.address AS provider_address, s.agreement, d.state, d.attempts, d.next_attempt_at_us,
+       d.expires_base_us
+           + CASE WHEN d.fleeting THEN 0
+             ELSE l.stood_still_us + c.stood_still_us
+                  + max(0, :now - coalesce(l.held_since_us, :now))
+                  + max(0, :now - coalesce(c.still_since_us, :now)) END AS expires_at_us,
+       d.reason, l.owner, l.object_id,
+       m.lane_id IS NOT NULL AS whole_known,
+       d.in_doubt,
        e.recorded_at_us, e.customer, e.customer_address, e.method, e.module, e.interface_role, e.kind, e.version,
-       e.segments, e.url_path, e.sender, e.receiver, e.request_id, e.correlation_id, e.body, e.query, e.ocn_signature
+       e.segments, e.url_path, e.sender, e.receiver, e.request_id, e.correlation_id, e.body, e.query, e.ocn_signature,
+       k.method AS collapsed_method, k.body AS collapsed_body
 FROM deliveries d
 JOIN lanes l ON l.id = d.lane_id
-JOIN providers p ON p.id = l.provider_id
+JOIN scopes s ON s.id = d.scope_id
+JOIN channels c ON c.id = l.channel_id
+JOIN providers p ON p.id = c.provider_id
 JOIN envelopes e ON e.id = d.envelope_id
+LEFT JOIN merged_sessions m ON m.lane_id = d.lane_id AND m.scope_id = d.scope_id
+LEFT JOIN collapsed k ON k.delivery_id = d.id
 WHERE d.id = :id;
+
+-- name: next_due
+SELECT min(CASE WHEN p.paused_since_us IS NOT NULL THEN p.probe_at_us
+                WHEN c.paused_since_us IS NOT NULL THEN c.probe_at_us
+                ELSE (SELECT min(l.due_at_us) FROM lanes l
+                      WHERE l.channel_id = c.id AND l.in_flight = 0 AND l.due_at_us > :now) END) AS at_us
+FROM channels c JOIN providers p ON p.id = c.provider_id
+WHERE EXISTS (SELECT 1 FROM lanes l WHERE l.channel_id = c.id AND l.in_flight = 0 AND l.due_at_us IS NOT NULL);
+
+-- name: in_flight
+SELECT l.id AS lane_id, l.head_id, a.started_at_us
+FROM lanes l
+LEFT JOIN deliveries d ON d.id = l.head_id
+LEFT JOIN attempts a ON a.delivery_id = d.id AND a.number = d.attempts AND a.ended_at_us IS NULL
+WHERE l.in_flight = 1
+ORDER BY l.head_id;
+
+-- name: unmark_in_flight
+UPDATE lanes SET in_flight = 0 WHERE id = :lane_id;
+
+-- --------------------------------------------------------------------------------------------------- collapsing
+
+-- name: pending_of_lane
+SELECT d.id, d.envelope_id, d.scope_id, d.attempts, e.method, e.module, e.interface_role, e.kind, e.version,
+       e.segments, e.url_path, e.query, e.body, k.method AS collapsed_method, k.body AS collapsed_body
+FROM deliveries d
+JOIN envelopes e ON e.id = d.envelope_id
+LEFT JOIN collapsed k ON k.delivery_id = d.id
+WHERE d.lane_id = :lane_id AND d.state = 'pending'
+ORDER BY d.id;
+
+-- name: get_merged
+SELECT scope_id, through_id, body FROM merged_sessions WHERE lane_id = :lane_id;
+
+-- name: put_merged
+INSERT INTO merged_sessions (lane_id, scope_id, through_id, body, changed_at_us)
+VALUES (:lane_id, :scope_id, :through_id, :body, :now)
+ON CONFLICT (lane_id) DO UPDATE
+SET scope_id = excluded.scope_id, through_id = excluded.through_id, body = excluded.body,
+    changed_at_us = excluded.changed_at_us;
+
+-- name: drop_merged
+DELETE FROM merged_sessions WHERE lane_id = :lane_id;
+
+-- name: put_collapsed
+INSERT INTO collapsed (delivery_id, method, body) VALUES (:delivery_id, :method, :body)
+ON CONFLICT (delivery_id) DO UPDATE SET method = excluded.method, body = excluded.body;
+
+-- name: drop_collapsed
+DELETE FROM collapsed WHERE delivery_id = :delivery_id;
+
+-- name: inherit_attempts
+UPDATE deliveries SET attempts = :attempts WHERE id = :id;
+
+-- ----------------------------------------------------------------------------------------------------- settling
 
 -- name: count_attempt
 UPDATE deliveries SET attempts = attempts + 1 WHERE id = :delivery_id;
@@ -104,34 +190,59 @@ SET ended_at_us = :ended_at_us, verdict = :verdict, http_status = :http_status, 
 WHERE delivery_id = :delivery_id AND number = :number;
 
 -- name: place_of
-SELECT d.lane_id, d.envelope_id, l.provider_id FROM deliveries d JOIN lanes l ON l.id = d.lane_id WHERE d.id = :id;
+SELECT d.lane_id, l.channel_id, c.provider_id, c.paused_since_us, c.probe_at_us, c.pause_reason
+FROM deliveries d JOIN lanes l ON l.id = d.lane_id JOIN channels c ON c.id = l.channel_id
+WHERE d.id = :id;
 
 -- name: keep_pending
-UPDATE deliveries SET reason = :reason, next_attempt_at_us = :next_attempt_at_us WHERE id = :id;
+UPDATE deliveries
+SET reason = :reason, next_attempt_at_us = :next_attempt_at_us, in_doubt = max(in_doubt, :in_doubt)
+WHERE id = :id;
+
+-- name: to_end
+-- All that is to be known of a delivery at its end.
+SELECT d.id, d.envelope_id, d.lane_id, d.scope_id, d.state, d.attempts, d.payload_until_us, d.recorded_at_us,
+       l.owner, l.object_id, s.provider, s.agreement, s.agreement_block, p.address AS provider_address,
+       e.customer, e.customer_address, e.method, e.module, e.interface_role, e.kind, e.version, e.segments, e.url_path,
+       e.correlation_id, e.body, k.method AS collapsed_method,
+       (SELECT a.started_at_us FROM attempts a WHERE a.delivery_id = d.id ORDER BY a.number DESC LIMIT 1)
+           AS started_at_us
+FROM deliveries d
+JOIN lanes l ON l.id = d.lane_id
+JOIN scopes s ON s.id = d.scope_id
+JOIN channels c ON c.id = s.channel_id
+JOIN providers p ON p.id = c.provider_id
+JOIN envelopes e ON e.id = d.envelope_id
+LEFT JOIN collapsed k ON k.delivery_id = d.id
+WHERE d.id = :id;
 
 -- name: end_delivery
 UPDATE deliveries
-SET state = :state, reason = :reason, ended_at_us = :ended_at_us, payload_until_us = :payload_until_us
+SET state = :state, reason = :reason, ended_at_us = :ended_at_us, payload_until_us = :payload_until_us,
+    forget_at_us = :forget_at_us
 WHERE id = :id;
 
--- name: erase_payload
--- Only when none of its deliveries needs it any more.
-UPDATE envelopes SET body = NULL, query = NULL, ocn_signature = NULL
-WHERE id = :envelope_id AND body IS NOT NULL
-  AND NOT EXISTS (SELECT 1 FROM deliveries d
-                  WHERE d.envelope_id = :envelope_id AND (d.payload_until_us IS NULL OR d.payload_until_us > 0));
+-- name: release_payload
+-- One delivery less needs it; the last one takes it along.
+UPDATE envelopes
+SET needed = needed - 1,
+    body = CASE WHEN needed > 1 THEN body END,
+    query = CASE WHEN needed > 1 THEN query END,
+    ocn_signature = CASE WHEN needed > 1 THEN ocn_signature END
+WHERE id = :envelope_id;
 
 -- name: next_in_lane
 SELECT id, next_attempt_at_us FROM deliveries WHERE lane_id = :lane_id AND state = 'pending' ORDER BY id LIMIT 1;
 
 -- name: free_lane
 UPDATE lanes
-SET in_flight = 0, head_id = :head_id, wait = :wait,
+SET in_flight = 0, head_id = :head_id,
     resting_until_us = max(resting_until_us, :resting_until_us),
     due_at_us = CASE WHEN :head_id IS NULL THEN NULL
                 ELSE max(:due_at_us, resting_until_us, :resting_until_us) END,
-    stood_still_us = stood_still_us + max(0, :now - coalesce(waiting_since_us, :now)),
-    waiting_since_us = CASE WHEN :wait IS NULL THEN NULL ELSE :now END
+    collapse = coalesce(:collapse, collapse),
+    stood_still_us = stood_still_us + max(0, :now - coalesce(held_since_us, :now)),
+    held_since_us = CASE WHEN :held AND :head_id IS NOT NULL THEN :now END
 WHERE id = :lane_id;
 
 -- name: get_breaker
@@ -139,61 +250,62 @@ SELECT failures, paused_since_us, probe_at_us, pause_reason FROM providers WHERE
 
 -- name: set_breaker
 UPDATE providers
-SET failures = :failures, paused_since_us = :paused_since_us, probe_at_us = :probe_at_us, pause_reason = :pause_reason,
-    stood_still_us = stood_still_us + :stood_still_us
+SET failures = :failures, paused_since_us = :paused_since_us, probe_at_us = :probe_at_us, pause_reason = :pause_reason
 WHERE id = :provider_id;
 
+-- name: set_module_pause
+UPDATE channels
+SET paused_since_us = :paused_since_us, probe_at_us = :probe_at_us, pause_reason = :pause_reason
+WHERE id = :channel_id;
+
+-- name: begin_still
+UPDATE channels SET still_since_us = coalesce(still_since_us, :now)
+WHERE (:channel_id IS NULL OR id = :channel_id) AND provider_id = :provider_id;
+
+-- name: end_still
+-- Of channels that nothing pauses any more; what waited there is due by its age, so that the oldest goes first.
+UPDATE channels
+SET stood_still_us = stood_still_us + max(0, :now - still_since_us), still_since_us = NULL, returned_at_us = :now
+WHERE provider_id = :provider_id AND still_since_us IS NOT NULL AND paused_since_us IS NULL
+  AND NOT EXISTS (SELECT 1 FROM providers p WHERE p.id = :provider_id AND p.paused_since_us IS NOT NULL);
+
 -- name: hurry
--- The provider is back: what was put off is due by its age, so that the oldest goes first.
 UPDATE lanes
 SET due_at_us = max(resting_until_us, (SELECT d.recorded_at_us FROM deliveries d WHERE d.id = lanes.head_id))
-WHERE provider_id = :provider_id AND in_flight = 0 AND due_at_us > :now AND id <> :lane_id;
+WHERE channel_id IN (SELECT id FROM channels WHERE provider_id = :provider_id AND still_since_us IS NULL)
+  AND in_flight = 0 AND due_at_us > :now AND id <> :lane_id;
 
--- name: in_flight
-SELECT l.id AS lane_id, l.head_id, a.started_at_us
-FROM lanes l
-LEFT JOIN deliveries d ON d.id = l.head_id
-LEFT JOIN attempts a ON a.delivery_id = d.id AND a.number = d.attempts AND a.ended_at_us IS NULL
-WHERE l.in_flight = 1
-ORDER BY l.head_id;
+-- ------------------------------------------------------------------------------------------------------- upkeep
 
--- name: unmark_in_flight
-UPDATE lanes SET in_flight = 0 WHERE id = :lane_id;
+-- name: scopes_needed
+-- Scopes with anything pending, or with a payload that is kept.
+SELECT DISTINCT s.customer_address, p.address AS provider_address, s.agreement, c.module, s.interface_role
+FROM scopes s JOIN channels c ON c.id = s.channel_id JOIN providers p ON p.id = c.provider_id
+WHERE EXISTS (SELECT 1 FROM deliveries d WHERE d.scope_id = s.id AND d.payload_until_us IS NOT 0)
+   OR EXISTS (SELECT 1 FROM merged_sessions m WHERE m.scope_id = s.id);
 
--- name: next_due
-SELECT min(CASE WHEN p.paused_since_us IS NULL
-                THEN (SELECT min(l.due_at_us) FROM lanes l
-                      WHERE l.provider_id = p.id AND l.in_flight = 0 AND l.due_at_us > :now)
-                ELSE p.probe_at_us END) AS at_us
-FROM providers p
-WHERE EXISTS (SELECT 1 FROM lanes l WHERE l.provider_id = p.id AND l.in_flight = 0 AND l.due_at_us IS NOT NULL);
-
--- name: scopes_owed
--- From one scope to the next along the index, never over what lies between.
-WITH RECURSIVE step (id) AS (
-    SELECT (SELECT id FROM deliveries WHERE state = 'pending' ORDER BY agreement, scope LIMIT 1)
-    UNION ALL
-    SELECT (SELECT d.id FROM deliveries d
-            WHERE d.state = 'pending'
-              AND (d.agreement, d.scope) > (SELECT o.agreement, o.scope FROM deliveries o WHERE o.id = step.id)
-            ORDER BY d.agreement, d.scope LIMIT 1)
-    FROM step WHERE step.id IS NOT NULL
-)
-SELECT d.agreement, d.scope, l.customer_address, p.address AS provider_address
-FROM step
-JOIN deliveries d ON d.id = step.id
-JOIN lanes l ON l.id = d.lane_id
-JOIN providers p ON p.id = l.provider_id;
+-- name: scope_ids
+SELECT s.id
+FROM scopes s JOIN channels c ON c.id = s.channel_id JOIN providers p ON p.id = c.provider_id
+WHERE s.customer_address = :customer_address AND p.address = :provider_address AND s.agreement = :agreement
+  AND c.module = :module AND s.interface_role = :interface_role;
 
 -- name: pending_of_scope
-SELECT d.id, d.lane_id, d.envelope_id, l.in_flight
+SELECT d.id, d.lane_id, l.in_flight
 FROM deliveries d JOIN lanes l ON l.id = d.lane_id
-WHERE d.state = 'pending' AND d.agreement = :agreement AND d.scope = :scope
+WHERE d.scope_id = :scope_id AND d.state = 'pending' AND d.payload_until_us IS NOT 0
   AND NOT (l.in_flight = 1 AND l.head_id = d.id)
 LIMIT :most;
 
 -- name: pending_of_all
-SELECT id, lane_id, envelope_id FROM deliveries WHERE state = 'pending' LIMIT :most;
+SELECT id, lane_id FROM deliveries WHERE state = 'pending' LIMIT :most;
+
+-- name: kept_of_scope
+SELECT id, envelope_id FROM deliveries
+WHERE scope_id = :scope_id AND payload_until_us IS NOT 0 AND state <> 'pending' LIMIT :most;
+
+-- name: drop_merged_of_scope
+DELETE FROM merged_sessions WHERE scope_id = :scope_id;
 
 -- name: payloads_to_let_go
 SELECT id, envelope_id FROM deliveries WHERE payload_until_us > 0 AND payload_until_us <= :now LIMIT :most;
@@ -201,23 +313,108 @@ SELECT id, envelope_id FROM deliveries WHERE payload_until_us > 0 AND payload_un
 -- name: let_go_of_payload
 UPDATE deliveries SET payload_until_us = 0 WHERE id = :id;
 
+-- name: fleeting_over
+SELECT d.id, d.lane_id, l.in_flight, s.provider, c.module
+FROM deliveries d
+JOIN lanes l ON l.id = d.lane_id JOIN scopes s ON s.id = d.scope_id JOIN channels c ON c.id = s.channel_id
+WHERE d.fleeting = 1 AND d.state = 'pending' AND d.expires_base_us < :now
+  AND NOT (l.in_flight = 1 AND l.head_id = d.id)
+LIMIT :most;
+
+-- name: drop_silent_sessions
+DELETE FROM merged_sessions
+WHERE lane_id IN (SELECT m.lane_id FROM merged_sessions m JOIN lanes l ON l.id = m.lane_id
+                  WHERE m.changed_at_us < :before AND l.head_id IS NULL LIMIT :most);
+
+-- name: to_forget
+SELECT id, envelope_id, lane_id FROM deliveries WHERE forget_at_us <= :now LIMIT :most;
+
+-- name: forget_attempts
+DELETE FROM attempts WHERE delivery_id = :id;
+
+-- name: forget_duplicates
+DELETE FROM duplicates WHERE delivery_id = :id;
+
+-- name: forget_delivery
+DELETE FROM deliveries WHERE id = :id;
+
+-- name: forget_envelope
+DELETE FROM envelopes
+WHERE id = :envelope_id
+  AND NOT EXISTS (SELECT 1 FROM deliveries d
+                  WHERE d.id >= envelopes.id AND d.id < envelopes.id + envelopes.copies);
+
+-- name: forget_lane
+DELETE FROM lanes
+WHERE id = :lane_id AND head_id IS NULL
+  AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.lane_id = :lane_id)
+  AND NOT EXISTS (SELECT 1 FROM merged_sessions m WHERE m.lane_id = :lane_id);
+
+-- name: forget_empty_tallies
+DELETE FROM tallies WHERE n = 0;
+
+-- name: forget_empty_scopes
+DELETE FROM scopes
+WHERE NOT EXISTS (SELECT 1 FROM tallies t WHERE t.scope_id = scopes.id)
+  AND NOT EXISTS (SELECT 1 FROM merged_sessions m WHERE m.scope_id = scopes.id);
+
+-- name: note_not_copied
+INSERT INTO not_copied (noted_at_us, correlation_id, sender, receiver, module, interface_role, method, reason)
+VALUES (:noted_at_us, :correlation_id, :sender, :receiver, :module, :interface_role, :method, :reason);
+
+-- name: oldest_not_copied
+SELECT id, noted_at_us FROM not_copied ORDER BY id LIMIT :most;
+
+-- name: newest_not_copied
+SELECT coalesce(max(id), 0) AS id FROM not_copied;
+
+-- name: forget_not_copied
+DELETE FROM not_copied WHERE id <= :through;
+
+-- ----------------------------------------------------------------------------------------------------- counting
+
 -- name: count_states
-SELECT state, count(*) AS n FROM deliveries GROUP BY state;
+SELECT state, sum(n) AS n FROM tallies GROUP BY state HAVING sum(n) > 0;
 
 -- name: count_waiting
--- Of what is pending: held for want of certainty, and paused with the provider or the set-up.
-SELECT coalesce(sum(l.wait = 'held'), 0) AS held,
-       coalesce(sum(l.wait IS NOT 'held' AND (l.wait = 'paused' OR p.paused_since_us IS NOT NULL)), 0) AS paused
-FROM deliveries d
-JOIN lanes l ON l.id = d.lane_id
-JOIN providers p ON p.id = l.provider_id
-WHERE d.state = 'pending';
+-- Of what is pending: held for want of certainty, and paused with the provider or the module.
+WITH held AS (
+    SELECT c.still_since_us IS NOT NULL AS still, count(*) AS n
+    FROM lanes l
+    JOIN channels c ON c.id = l.channel_id
+    JOIN deliveries d ON d.lane_id = l.id AND d.state = 'pending'
+    WHERE l.held_since_us IS NOT NULL
+    GROUP BY 1
+)
+SELECT coalesce((SELECT sum(n) FROM held), 0) AS held,
+       coalesce((SELECT sum(t.n)
+                 FROM tallies t JOIN scopes s ON s.id = t.scope_id JOIN channels c ON c.id = s.channel_id
+                 WHERE t.state = 'pending' AND c.still_since_us IS NOT NULL), 0)
+           - coalesce((SELECT sum(n) FROM held WHERE still), 0) AS paused;
 
 -- name: backlog
 SELECT p.party, p.failures, p.paused_since_us, p.probe_at_us, p.pause_reason,
-       count(d.id) AS pending, min(d.recorded_at_us) AS oldest_us
+       coalesce(sum(t.n), 0) AS pending,
+       min((SELECT d.recorded_at_us FROM deliveries d
+            WHERE d.scope_id = s.id AND d.state = 'pending' AND d.payload_until_us IS NOT 0
+            ORDER BY d.id LIMIT 1)) AS oldest_us
 FROM providers p
-LEFT JOIN lanes l ON l.provider_id = p.id AND l.head_id IS NOT NULL
-LEFT JOIN deliveries d ON d.lane_id = l.id AND d.state = 'pending'
+LEFT JOIN channels c ON c.provider_id = p.id
+LEFT JOIN scopes s ON s.channel_id = c.id
+LEFT JOIN tallies t ON t.scope_id = s.id AND t.state = 'pending'
 GROUP BY p.id
 ORDER BY p.party;
+
+-- name: paused_modules
+SELECT p.party, c.module, c.paused_since_us, c.probe_at_us, c.pause_reason
+FROM channels c JOIN providers p ON p.id = c.provider_id
+WHERE c.paused_since_us IS NOT NULL
+ORDER BY p.party, c.module;
+
+-- ------------------------------------------------------------------------------------------------ what was learnt
+
+-- name: wanting_signatures
+SELECT address FROM providers WHERE wants_signatures = 1;
+
+-- name: remember_wanting_signatures
+UPDATE providers SET wants_signatures = 1 WHERE address = :address;

@@ -238,11 +238,11 @@ async def test_claims_do_not_look_at_what_waits_for_a_dead_service(outbox: Outbo
             row["detail"]
             for row in connection.execute(
                 "EXPLAIN QUERY PLAN " + outbox.store._sql["lanes_due"],
-                {"provider_id": 1, "due_by": 0, "now": 0, "room": 1},
+                {"channel_id": 1, "due_by": 0, "now": 0, "room": 1},
             )
         ]
     )
-    assert plan == ["SEARCH lanes USING INDEX lanes_due (provider_id=? AND due_at_us<?)"]
+    assert plan == ["SEARCH lanes USING INDEX lanes_due (channel_id=? AND due_at_us<?)"]
     assert [str(each.provider) for each in await outbox.claim()] == ["NL*ANA"]
 
 
@@ -263,7 +263,7 @@ async def test_what_is_owed_is_known_by_scope_however_much_it_is(outbox: Outbox)
     for number in range(20):
         await outbox.owe(session("PUT", f"s{number}"), cdr(f"c{number}"))
     await outbox.owe(session("PUT", "x"), agreement=OTHER)
-    assert set(await outbox.store.scopes_owed()) == {
+    assert set(await outbox.store.scopes_needed()) == {
         scope(AGREEMENT),
         scope(AGREEMENT, Module.CDRS),
         scope(OTHER),

@@ -148,12 +148,12 @@ async def test_a_cdr_with_a_known_id_and_another_body_is_shown_and_not_sent(outb
 
 
 async def test_a_payload_is_erased_when_the_last_delivery_of_it_has_ended(outbox: Outbox, tmp_path: Path) -> None:
-    request = session(body=b'{"secret":"kilowatts"}')
+    request = cdr(body=b'{"id":"c1","secret":"kilowatts"}')
     await outbox.store.record(a_plan(request, BILLING, ANALYTICS, at=outbox.clock.now()))
     first, second = await outbox.claim()
     await outbox.store.settle(first, Decision(state=DeliveryState.DELIVERED, decided_at=outbox.clock.now()))
     assert await outbox.one("SELECT body FROM envelopes") == request.body
-    await outbox.store.settle(second, Decision(state=DeliveryState.REFUSED, decided_at=outbox.clock.now()))
+    await outbox.store.settle(second, Decision(state=DeliveryState.EXPIRED, decided_at=outbox.clock.now()))
     assert await outbox.one("SELECT count(*) FROM envelopes WHERE body IS NULL AND query IS NULL") == 1
     await outbox.database.close()
     assert not any(b"kilowatts" in file.read_bytes() for file in tmp_path.iterdir())  # noqa: ASYNC240

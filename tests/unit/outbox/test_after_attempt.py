@@ -29,7 +29,7 @@ def decide(request: OcpiRequest, verdict: AttemptVerdict, *, attempts: int = 1, 
         (session(), AttemptVerdict.REFUSED, "refused"),
         (cdr(), AttemptVerdict.REFUSED, "parked"),
         (PERIODS, AttemptVerdict.UNKNOWN, "parked"),
-        (command(), AttemptVerdict.UNKNOWN, "parked"),
+        (command(), AttemptVerdict.UNKNOWN, "unconfirmed"),
     ],
 )
 def test_what_ends_a_delivery(request_: OcpiRequest, verdict: AttemptVerdict, state: str) -> None:
@@ -50,7 +50,7 @@ def test_a_service_that_is_not_set_up_is_looked_at_hourly_and_the_window_stands_
     attempt = an_attempt(AttemptVerdict.SETUP, at=START, detail="no such endpoint")
     decision = after_attempt(a_delivery(session(), at=START), attempt, settings=SETTINGS, spread=0.5)
     assert (decision.state, decision.wait) == (DeliveryState.PENDING, Wait.PAUSED)
-    assert decision.due_at == attempt.ended_at + timedelta(hours=1)
+    assert decision.due_at == START, "it stays in front; the pause of the module says when"
     assert decision.reason is not None
     assert "no such endpoint" in decision.reason
 

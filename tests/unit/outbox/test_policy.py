@@ -105,17 +105,17 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
         (DeliveryState.PARKED, 30),
         (DeliveryState.UNCONFIRMED, 30),
         (DeliveryState.DELIVERED, None),
-        (DeliveryState.REFUSED, None),
+        (DeliveryState.REFUSED, 30),
         (DeliveryState.WITHDRAWN, None),
         (DeliveryState.EXPIRED, None),
         (DeliveryState.SUPERSEDED, None),
     ],
 )
 def test_the_payload_is_kept_only_where_a_person_may_need_it(state: DeliveryState, days: int | None) -> None:
-    until = payload_until(state, ended_at=NOW, settings=DeliverySettings())
+    until = payload_until(state, ended_at=NOW, fleeting=False, settings=DeliverySettings())
     assert until == (None if days is None else NOW + timedelta(days=days))
 
 
 def test_a_delivered_payload_may_be_kept_for_some_hours() -> None:
-    until = payload_until(DeliveryState.DELIVERED, ended_at=NOW, settings=DeliverySettings(keep_payload_hours=12))
+    until = payload_until(DeliveryState.DELIVERED, ended_at=NOW, fleeting=False, settings=DeliverySettings(keep_payload_hours=12))
     assert until == NOW + timedelta(hours=12)

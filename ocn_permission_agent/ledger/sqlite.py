@@ -1,0 +1,241 @@
+"""The ledger in SQLite: entries are added inside the transaction that ends a delivery."""
+
+import secrets
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from ocn_permission_agent.ledger.chain import (
+    Chain,
+    ChainedEntry,
+    Checkpoint,
+    beginning,
+    commitment,
+    next_link,
+    statement,
+)
+from ocn_permission_agent.ledger.entry import SALT_BYTES, Entry, body_hash, entry_text
+from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.sql import Sql
+from ocn_permission_agent.store.statements import load_statements
+
+#: a chain is sealed after so many entries, or after so long, whichever comes first
+ENTRIES_TO_SEAL = 1_000
+TIME_TO_SEAL = timedelta(days=1)
+#: rows of one transaction
+_SLICE = 500
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Outcome(Protocol):
+    """What became of a delivery, as the outbox tells it; see `ledger.entry.Entry`."""
+
+    @property
+    def outcome(self) -> str: ...  # noqa: D102
+    @property
+    def customer(self) -> str: ...  # noqa: D102
+    @property
+    def customer_address(self) -> str: ...  # noqa: D102
+    @property
+    def provider(self) -> str: ...  # noqa: D102
+    @property
+    def provider_address(self) -> str: ...  # noqa: D102
+    @property
+    def module(self) -> str: ...  # noqa: D102
+    @property
+    def interface_role(self) -> str: ...  # noqa: D102
+    @property
+    def method(self) -> str: ...  # noqa: D102
+    @property
+    def sent_as(self) -> str | None: ...  # noqa: D102
+    @property
+    def owner(self) -> str: ...  # noqa: D102
+    @property
+    def object_id(self) -> str: ...  # noqa: D102
+    @property
+    def correlation_id(self) -> str: ...  # noqa: D102
+    @property
+    def body(self) -> bytes:
+        """The customer's original bytes; only their hash is kept."""
+        ...
+
+    @property
+    def recorded_at(self) -> datetime: ...  # noqa: D102
+    @property
+    def started_at(self) -> datetime | None: ...  # noqa: D102
+    @property
+    def ended_at(self) -> datetime: ...  # noqa: D102
+    @property
+    def attempts(self) -> int: ...  # noqa: D102
+    @property
+    def agreement(self) -> str: ...  # noqa: D102
+    @property
+    def agreement_block(self) -> int: ...  # noqa: D102
+
+
+class Signer(Protocol):
+    """The operator's key."""
+
+    def sign(self, text: bytes) -> str:
+        """``r s v`` in hexadecimal (EIP-191)."""
+        ...
+
+
+def _random_salt() -> bytes:
+    return secrets.token_bytes(SALT_BYTES)
+
+
+class SqliteLedger:
+    """Adds, seals, reads and forgets entries.
+
+    Args:
+        database: open and migrated.
+        salt: makes a new one for each entry.
+    """
+
+    def __init__(self, database: Database, *, salt: Callable[[], bytes] = _random_salt) -> None:
+        self._database = database
+        self._salt = salt
+        self._sql = Sql(load_statements("ocn_permission_agent.ledger", "sql/sqlite.sql"))
+
+    def enter(self, connection: sqlite3.Connection, outcome: Outcome) -> None:
+        """Add an entry; part of the transaction in which the delivery ends."""
+        salt = self._salt()
+        text = entry_text(_entry_of(outcome, salt))
+        committed = commitment(salt, text)
+        customer = outcome.customer_address
+        chain = connection.execute(self._sql["get_chain"], (customer,)).fetchone()
+        if chain is None:
+            before, number = beginning(customer), 1
+            connection.execute(self._sql["add_chain"], (customer, before, before))
+        else:
+            before, number = chain["last_link"], chain["last_number"] + 1
+        link = next_link(before, number, committed)
+        connection.execute(
+            self._sql["add_entry"], (customer, number, _us(outcome.ended_at), salt, text, committed, link)
+        )
+        connection.execute(self._sql["chain_has_grown"], (number, link, customer))
+
+    async def customers(self) -> tuple[str, ...]:
+        """Addresses of those who have a chain."""
+        rows = await self._database.read(lambda connection: self._sql.rows(connection, "customers"))
+        return tuple(row["customer_address"] for row in rows)
+
+    async def chain(self, customer_address: str) -> Chain | None:
+        """All that is kept of a customer's chain; None if there is none."""
+
+        def work(connection: sqlite3.Connection) -> Chain | None:
+            row = connection.execute(self._sql["get_chain"], (customer_address,)).fetchone()
+            if row is None:
+                return None
+            return Chain(
+                customer_address=customer_address,
+                first_number=row["first_number"],
+                link_before=row["link_before"],
+                entries=tuple(
+                    ChainedEntry(
+                        number=each["number"],
+                        salt=each["salt"],
+                        text=each["entry"],
+                        commitment=each["commitment"],
+                        link=each["link"],
+                    )
+                    for each in self._sql.rows(
+                        connection, "get_entries", customer_address=customer_address, after=0, most=-1
+                    )
+                ),
+                checkpoints=tuple(
+                    Checkpoint(number=each["number"], statement=each["statement"], signature=each["signature"])
+                    for each in self._sql.rows(connection, "get_checkpoints", customer_address=customer_address)
+                ),
+            )
+
+        return await self._database.read(work)
+
+    async def seal(self, key: Signer, *, now: datetime) -> int:
+        """Sign the newest link of every chain that has grown by enough, or for long enough; returns how many."""
+        before = _us(now - TIME_TO_SEAL)
+
+        def work(connection: sqlite3.Connection) -> int:
+            rows = self._sql.rows(connection, "to_seal", before=before, entries=ENTRIES_TO_SEAL, most=_SLICE)
+            for row in rows:
+                said = statement(
+                    customer_address=row["customer_address"],
+                    number=row["last_number"],
+                    link=row["last_link"],
+                    at=now.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z",
+                )
+                place = {"customer_address": row["customer_address"], "number": row["last_number"]}
+                signature = key.sign(said.encode())
+                self._sql.do(connection, "add_checkpoint", statement=said, signature=signature, **place)
+                self._sql.do(connection, "chain_is_sealed", now=_us(now), **place)
+            return len(rows)
+
+        return await self._in_slices(work)
+
+    async def forget(self, *, before: datetime) -> int:
+        """Let go of what ended before that, from the beginning of each chain; returns how many entries."""
+        before_us = _us(before)
+
+        def work(connection: sqlite3.Connection) -> int:
+            customers = self._sql.rows(connection, "customers_to_purge", before=before_us, most=_SLICE)
+            return sum(self._forget_of(connection, row["customer_address"], before_us) for row in customers)
+
+        return await self._in_slices(work)
+
+    def _forget_of(self, connection: sqlite3.Connection, customer_address: str, before_us: int) -> int:
+        """A slice of one customer's oldest entries; the chain is continued from the last of them."""
+        gone = None
+        count = 0
+        for row in self._sql.rows(connection, "oldest_entries", customer_address=customer_address, most=_SLICE):
+            if row["ended_at_us"] >= before_us:
+                break
+            gone = row
+            count += 1
+        if gone is None:
+            return 0
+        place = {"customer_address": customer_address}
+        self._sql.do(connection, "forget_entries", through=gone["number"], **place)
+        self._sql.do(connection, "forget_checkpoints", through=gone["number"], **place)
+        self._sql.do(
+            connection, "chain_begins_later", first_number=gone["number"] + 1, link_before=gone["link"], **place
+        )
+        return count
+
+    async def _in_slices(self, work: Callable[[sqlite3.Connection], int]) -> int:
+        total = 0
+        while done := await self._database.write(work):
+            total += done
+        return total
+
+
+def _entry_of(outcome: Outcome, salt: bytes) -> Entry:
+    return Entry(
+        outcome=outcome.outcome,
+        customer=outcome.customer,
+        customer_address=outcome.customer_address,
+        provider=outcome.provider,
+        provider_address=outcome.provider_address,
+        module=outcome.module,
+        interface_role=outcome.interface_role,
+        method=outcome.method,
+        sent_as=outcome.sent_as,
+        owner=outcome.owner,
+        object_id=outcome.object_id,
+        correlation_id=outcome.correlation_id,
+        size=len(outcome.body),
+        body_hash=body_hash(salt, outcome.body),
+        recorded_at=outcome.recorded_at,
+        started_at=outcome.started_at,
+        ended_at=outcome.ended_at,
+        attempts=outcome.attempts,
+        agreement=outcome.agreement,
+        agreement_block=outcome.agreement_block,
+    )
+
+
+def _us(instant: datetime) -> int:
+    """Whole microseconds since 1970."""
+    return (instant - _EPOCH) // _MICROSECOND

@@ -1,0 +1,194 @@
+"""What happens to rows when a delivery goes on waiting or ends, inside one transaction."""
+
+import sqlite3
+from datetime import datetime
+from typing import Protocol
+
+from ocn_permission_agent.outbox.after_attempt import Decision, Wait
+from ocn_permission_agent.outbox.breaker import Breaker
+from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery, DeliveryState
+from ocn_permission_agent.outbox.module_pause import ModulePause
+from ocn_permission_agent.outbox.outcome import Outcome
+from ocn_permission_agent.outbox.policy import DeliveryClass, class_of_route, forget_at, payload_until
+from ocn_permission_agent.outbox.rows import (
+    breaker_columns,
+    module_pause_columns,
+    read_outcome,
+    read_route,
+    to_us,
+)
+from ocn_permission_agent.outbox.session_merge import MergedSession, Said, follow, is_over
+from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.store.sql import Sql
+
+
+class Ledger(Protocol):
+    """Where outcomes are entered, inside the transaction in which a delivery ends."""
+
+    def enter(self, connection: sqlite3.Connection, outcome: Outcome) -> None:
+        """Add an entry."""
+        ...
+
+
+class Settling:
+    """Writes decisions.
+
+    Args:
+        sql: the named statements of ``sql/sqlite.sql``.
+        settings: how long payloads and rows are kept.
+        ledger: gets every outcome.
+    """
+
+    def __init__(self, sql: Sql, settings: DeliverySettings, ledger: Ledger) -> None:
+        self._sql = sql
+        self._settings = settings
+        self._ledger = ledger
+
+    def end_attempt(self, connection: sqlite3.Connection, delivery: Delivery, attempt: Attempt) -> None:
+        """Write how a try ended."""
+        self._sql.do(
+            connection,
+            "end_attempt",
+            delivery_id=delivery.id,
+            number=delivery.attempts,
+            ended_at_us=to_us(attempt.ended_at),
+            verdict=attempt.verdict.value,
+            http_status=attempt.http_status,
+            ocpi_status=attempt.ocpi_status,
+            detail=attempt.detail,
+        )
+
+    def decide(
+        self, connection: sqlite3.Connection, delivery_id: int, decision: Decision, *, attempt: Attempt | None = None
+    ) -> None:
+        """Write the state; a final one goes to the ledger, moves the session on, and may free the payload."""
+        if decision.due_at is None:
+            self._end(connection, delivery_id, decision)
+            return
+        self._sql.do(
+            connection,
+            "keep_pending",
+            id=delivery_id,
+            reason=decision.reason,
+            next_attempt_at_us=to_us(decision.due_at),
+            in_doubt=attempt is not None and attempt.verdict is AttemptVerdict.UNKNOWN,
+        )
+
+    def free_lane(self, connection: sqlite3.Connection, lane_id: int, decision: Decision) -> None:
+        """Offer the oldest that is pending, which may be the same as before."""
+        head = self._sql.row(connection, "next_in_lane", lane_id=lane_id)
+        self._sql.do(
+            connection,
+            "free_lane",
+            lane_id=lane_id,
+            head_id=None if head is None else head["id"],
+            due_at_us=None if head is None else head["next_attempt_at_us"],
+            held=decision.wait is Wait.HELD,
+            collapse=decision.collapse,
+            resting_until_us=0 if decision.resting_until is None else to_us(decision.resting_until),
+            now=to_us(decision.decided_at),
+        )
+
+    def stand(
+        self,
+        connection: sqlite3.Connection,
+        place: sqlite3.Row,
+        *,
+        breaker: tuple[Breaker, Breaker],
+        pause: tuple[ModulePause | None, ModulePause | None],
+        now: datetime,
+    ) -> None:
+        """Write how provider and module stand; each a pair of before and after."""
+        provider_id, now_us = place["provider_id"], to_us(now)
+        if breaker[0] != breaker[1]:
+            self._sql.do(connection, "set_breaker", provider_id=provider_id, **breaker_columns(breaker[1]))
+        if pause[0] != pause[1]:
+            self._sql.do(
+                connection, "set_module_pause", channel_id=place["channel_id"], **module_pause_columns(pause[1])
+            )
+        begun = breaker[1].paused and not breaker[0].paused
+        if begun or (pause[1] is not None and pause[0] is None):
+            channel_id = None if begun else place["channel_id"]
+            self._sql.do(connection, "begin_still", provider_id=provider_id, channel_id=channel_id, now=now_us)
+        returned = breaker[0].paused and not breaker[1].paused
+        if returned or (pause[0] is not None and pause[1] is None):
+            self._sql.do(connection, "end_still", provider_id=provider_id, now=now_us)
+            self._sql.do(connection, "hurry", provider_id=provider_id, lane_id=place["lane_id"], now=now_us)
+
+    def let_go(self, connection: sqlite3.Connection, delivery_id: int, envelope_id: int) -> None:
+        """A delivery that has ended needs its payload no longer."""
+        self._sql.do(connection, "let_go_of_payload", id=delivery_id)
+        self._sql.do(connection, "drop_collapsed", delivery_id=delivery_id)
+        self._sql.do(connection, "release_payload", envelope_id=envelope_id)
+
+    def _end(self, connection: sqlite3.Connection, delivery_id: int, decision: Decision) -> None:
+        row = self._sql.row(connection, "to_end", id=delivery_id)
+        if row is None:
+            raise LookupError(f"delivery {delivery_id} is not in the store")
+        delivery_class = class_of_route(row["method"], read_route(row))
+        keep_until = payload_until(
+            decision.state,
+            ended_at=decision.decided_at,
+            fleeting=delivery_class is DeliveryClass.EPHEMERAL,
+            settings=self._settings,
+        )
+        forget = forget_at(
+            delivery_class, ended_at=decision.decided_at, payload_until=keep_until, settings=self._settings
+        )
+        self._ledger.enter(connection, read_outcome(row, state=decision.state, ended_at=decision.decided_at))
+        self._sql.do(
+            connection,
+            "end_delivery",
+            id=delivery_id,
+            state=decision.state.value,
+            reason=decision.reason,
+            ended_at_us=to_us(decision.decided_at),
+            payload_until_us=0 if keep_until is None else to_us(keep_until),
+            forget_at_us=to_us(forget),
+        )
+        if delivery_class is DeliveryClass.SESSION and decision.state not in _NOT_FOLLOWED:
+            self._follow(connection, row, decision)
+        if keep_until is None and row["payload_until_us"] != 0:
+            self.let_go(connection, delivery_id, row["envelope_id"])
+
+    def _follow(self, connection: sqlite3.Connection, row: sqlite3.Row, decision: Decision) -> None:
+        """The session as a whole moves on with what was said, delivered or not; it is erased when it is over."""
+        lane_id = row["lane_id"]
+        base = self.merged_of(connection, lane_id, scope_id=row["scope_id"])
+        said = Said(id=row["id"], method=row["method"], body=row["body"] or b"")
+        merged = follow(base, said)
+        over = (
+            merged is not None
+            and decision.state is DeliveryState.DELIVERED
+            and is_over(merged)
+            and self._sql.row(connection, "next_in_lane", lane_id=lane_id) is None
+        )
+        if merged is None or over:
+            self._sql.do(connection, "drop_merged", lane_id=lane_id)
+        elif merged != base:
+            self.put_merged(connection, lane_id, row["scope_id"], merged, decision.decided_at)
+
+    def merged_of(self, connection: sqlite3.Connection, lane_id: int, *, scope_id: int) -> MergedSession | None:
+        """The session of a lane, as far as it was said under this scope."""
+        row = self._sql.row(connection, "get_merged", lane_id=lane_id)
+        if row is None or row["scope_id"] != scope_id:
+            return None
+        return MergedSession(through_id=row["through_id"], body=row["body"])
+
+    def put_merged(
+        self, connection: sqlite3.Connection, lane_id: int, scope_id: int, merged: MergedSession, now: datetime
+    ) -> None:
+        """Keep the session of a lane."""
+        self._sql.do(
+            connection,
+            "put_merged",
+            lane_id=lane_id,
+            scope_id=scope_id,
+            through_id=merged.through_id,
+            body=merged.body,
+            now=to_us(now),
+        )
+
+
+#: ends that leave the session as a whole alone: consent for it is over, or it is in what supersedes it
+_NOT_FOLLOWED = frozenset({DeliveryState.WITHDRAWN, DeliveryState.SUPERSEDED})

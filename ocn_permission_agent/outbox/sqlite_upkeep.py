@@ -1,0 +1,133 @@
+"""Ending what lost its consent or its moment, and forgetting what was kept long enough; inside one transaction each.
+
+Every method does a slice and returns how many rows it found; nothing left to do is 0.
+"""
+
+import sqlite3
+from collections import Counter
+from datetime import datetime, timedelta
+
+from ocn_permission_agent.outbox.after_attempt import Decision
+from ocn_permission_agent.outbox.model import DeliveryState
+from ocn_permission_agent.outbox.rows import to_us
+from ocn_permission_agent.outbox.sqlite_settling import Settling
+from ocn_permission_agent.outbox.store import Scope
+from ocn_permission_agent.store.sql import Sql
+
+#: rows of one transaction, so that upkeep never holds up those who record
+SLICE = 500
+#: a session of which nothing was heard for so long is not kept as a whole
+SESSION_SILENCE = timedelta(days=7)
+#: of requests that were not copied
+NOT_COPIED_KEPT = timedelta(days=7)
+NOT_COPIED_MOST = 100_000
+
+
+class Tidying:
+    """Upkeep of the rows.
+
+    Args:
+        sql: the named statements of ``sql/sqlite.sql``.
+        settling: ends deliveries.
+    """
+
+    def __init__(self, sql: Sql, settling: Settling) -> None:
+        self._sql = sql
+        self._settling = settling
+
+    def withdraw(self, connection: sqlite3.Connection, scope: Scope, decision: Decision) -> int:
+        """End what is pending in a scope, but what is in flight."""
+        done = 0
+        for scope_id in self._scope_ids(connection, scope):
+            rows = self._sql.rows(connection, "pending_of_scope", scope_id=scope_id, most=SLICE - done)
+            self._end(connection, rows, decision)
+            done += len(rows)
+        return done
+
+    def erase(self, connection: sqlite3.Connection, scope: Scope) -> int:
+        """Erase what else is kept of a scope: payloads of what has ended, sessions as a whole."""
+        done = 0
+        for scope_id in self._scope_ids(connection, scope):
+            self._sql.do(connection, "drop_merged_of_scope", scope_id=scope_id)
+            rows = self._sql.rows(connection, "kept_of_scope", scope_id=scope_id, most=SLICE - done)
+            for row in rows:
+                self._settling.let_go(connection, row["id"], row["envelope_id"])
+            done += len(rows)
+        return done
+
+    def park_all(self, connection: sqlite3.Connection, decision: Decision) -> int:
+        """Let a person decide about everything that is pending."""
+        for row in self._sql.rows(connection, "in_flight"):
+            self._sql.do(connection, "unmark_in_flight", lane_id=row["lane_id"])
+        rows = self._sql.rows(connection, "pending_of_all", most=SLICE)
+        for row in rows:
+            self._settling.decide(connection, row["id"], decision)
+        for lane_id in {row["lane_id"] for row in rows}:
+            self._settling.free_lane(connection, lane_id, decision)
+        return len(rows)
+
+    def expire_fleeting(self, connection: sqlite3.Connection, now: datetime) -> Counter[tuple[str, str]]:
+        """End what was about a moment that is over; how many, by (provider, module)."""
+        decision = Decision(
+            state=DeliveryState.EXPIRED, decided_at=now, reason="its moment was over before it could go"
+        )
+        rows = self._sql.rows(connection, "fleeting_over", now=to_us(now), most=SLICE)
+        self._end(connection, rows, decision)
+        return Counter((row["provider"], row["module"]) for row in rows)
+
+    def let_payloads_go(self, connection: sqlite3.Connection, now: datetime) -> int:
+        """Erase payloads that were kept long enough."""
+        rows = self._sql.rows(connection, "payloads_to_let_go", now=to_us(now), most=SLICE)
+        for row in rows:
+            self._settling.let_go(connection, row["id"], row["envelope_id"])
+        return len(rows)
+
+    def forget_silent_sessions(self, connection: sqlite3.Connection, now: datetime) -> int:
+        """Erase sessions as a whole of which nothing was heard, and nothing is owed."""
+        return self._sql.do(connection, "drop_silent_sessions", before=to_us(now - SESSION_SILENCE), most=SLICE)
+
+    def forget_ended(self, connection: sqlite3.Connection, now: datetime) -> int:
+        """Remove what ended long ago: deliveries with their attempts, envelopes and lanes that nothing is left of."""
+        rows = self._sql.rows(connection, "to_forget", now=to_us(now), most=SLICE)
+        for row in rows:
+            self._sql.do(connection, "forget_attempts", id=row["id"])
+            self._sql.do(connection, "forget_duplicates", id=row["id"])
+            self._sql.do(connection, "drop_collapsed", delivery_id=row["id"])
+            self._sql.do(connection, "forget_delivery", id=row["id"])
+            self._sql.do(connection, "forget_envelope", envelope_id=row["envelope_id"])
+            self._sql.do(connection, "forget_lane", lane_id=row["lane_id"])
+        return len(rows)
+
+    def forget_scopes(self, connection: sqlite3.Connection) -> int:
+        """Remove scopes that nothing is left of."""
+        self._sql.do(connection, "forget_empty_tallies")
+        return self._sql.do(connection, "forget_empty_scopes")
+
+    def forget_not_copied(self, connection: sqlite3.Connection, now: datetime) -> int:
+        """Remove notes about requests that were not copied: the old ones, and the oldest of too many."""
+        before = to_us(now - NOT_COPIED_KEPT)
+        row = self._sql.row(connection, "newest_not_copied")
+        surplus = (0 if row is None else row["id"]) - NOT_COPIED_MOST
+        rows = self._sql.rows(connection, "oldest_not_copied", most=SLICE)
+        gone = [row["id"] for row in rows if row["noted_at_us"] < before or row["id"] <= surplus]
+        if not gone:
+            return 0
+        return self._sql.do(connection, "forget_not_copied", through=max(gone))
+
+    def _end(self, connection: sqlite3.Connection, rows: list[sqlite3.Row], decision: Decision) -> None:
+        for row in rows:
+            self._settling.decide(connection, row["id"], decision)
+        for lane_id in {row["lane_id"] for row in rows if not row["in_flight"]}:
+            self._settling.free_lane(connection, lane_id, decision)
+
+    def _scope_ids(self, connection: sqlite3.Connection, scope: Scope) -> list[int]:
+        rows = self._sql.rows(
+            connection,
+            "scope_ids",
+            customer_address=scope.customer_address,
+            provider_address=scope.provider_address,
+            agreement=str(scope.agreement),
+            module=scope.module.value,
+            interface_role=scope.interface_role.value,
+        )
+        return [row["id"] for row in rows]
