@@ -10,6 +10,7 @@ from aiohttp import web
 
 from ocn_permission_agent.admin.access import OPEN_PATHS, host_allowed, token_accepted
 from ocn_permission_agent.admin.asked import Asked, BadQuestion, read_question
+from ocn_permission_agent.admin.backup_routes import BackUp, backup_routes
 from ocn_permission_agent.admin.decision_routes import decision_routes
 from ocn_permission_agent.admin.desk import Desk
 from ocn_permission_agent.admin.settings import AdminSettings
@@ -49,6 +50,7 @@ class AdminServer:
         status: makes the facts of the status document; its `AgentError` becomes a 503.
         consent: who agreed to what, as it is known now.
         desk: takes the operator's decisions.
+        backup: copies the store into a new file; None where there is no store to copy.
         metrics: what `/metrics` shows.
     """
 
@@ -61,6 +63,7 @@ class AdminServer:
         consent: _Consent,
         desk: Desk,
         metrics: _Metrics,
+        backup: BackUp | None = None,
     ) -> None:
         self._settings = settings
         self._ready = ready
@@ -68,6 +71,7 @@ class AdminServer:
         self._consent = consent
         self._desk = desk
         self._metrics = metrics
+        self._backup = backup
         self._allowed = frozenset({"localhost", settings.listen_host.lower(), *settings.allow_hosts})
         self._runner: web.AppRunner | None = None
 
@@ -83,6 +87,8 @@ class AdminServer:
         application.router.add_get("/metrics", self._show_metrics)
         application.router.add_get("/api/v1/status", self._show_status)
         application.router.add_routes(decision_routes(self._desk))
+        if self._backup is not None:
+            application.router.add_routes(backup_routes(self._backup))
         for kind in Asked:
             application.router.add_get(f"/api/v1/{kind.value}", self._listing(kind))
         runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
+from ocn_permission_agent.outbox.gaps import GapSum
 from ocn_permission_agent.outbox.model import DeliveryState
 from ocn_permission_agent.outbox.store import Counts
 
@@ -33,7 +34,8 @@ class Status:
     """Everything the document is made of.
 
     `services` counts those that are listed, `agreements` those that are open or held; None: not known, because only
-    the store was asked. `gaps` are copies that were due and could not be recorded, None likewise.
+    the store was asked. `gaps` are copies that were due and could not be recorded, by reason. `spool_bytes` wait beside
+    the store, None likewise.
     """
 
     version: str
@@ -41,7 +43,8 @@ class Status:
     services: int | None
     agreements: int | None
     deliveries: Counts
-    gaps: int | None
+    gaps: tuple[GapSum, ...] = ()
+    spool_bytes: int | None = None
 
 
 def status_document(status: Status) -> dict[str, object]:
@@ -68,5 +71,14 @@ def status_document(status: Status) -> dict[str, object]:
         "services": status.services,
         "agreements": status.agreements,
         "deliveries": {"pending": counts.pop("pending")} | waiting | counts,
-        "gaps": status.gaps,
+        "gaps": sum(each.count for each in status.gaps),
+        "gaps_by_reason": {
+            each.reason: {
+                "count": each.count,
+                "first_at": each.first_at.isoformat(),
+                "last_at": each.last_at.isoformat(),
+            }
+            for each in status.gaps
+        },
+        "spool_bytes": status.spool_bytes,
     }

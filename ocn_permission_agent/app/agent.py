@@ -11,43 +11,30 @@ touched by that.
 """
 
 import asyncio
-import random
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from ocn_permission_agent import __version__
 from ocn_permission_agent.admin.desk import Desk
 from ocn_permission_agent.admin.server import AdminServer
 from ocn_permission_agent.admin.status import ChainStatus, EndpointStatus, Status
-from ocn_permission_agent.app.late_outbox import LateOutbox
-from ocn_permission_agent.app.node_versions import NodeVersions
+from ocn_permission_agent.app.keeping import Keeping
 from ocn_permission_agent.app.supervise import supervise
-from ocn_permission_agent.chain.decisions import Decider, DecisionStore
-from ocn_permission_agent.chain.rpc import RpcClient
+from ocn_permission_agent.chain.decisions import Decider
 from ocn_permission_agent.chain.scan import Report
-from ocn_permission_agent.chain.store import ChainStore
-from ocn_permission_agent.chain.watcher import Watcher
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.config import Config
-from ocn_permission_agent.consent.address import address
 from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.errors import ChainUnavailable, ContractMismatch, StoreUnavailable
-from ocn_permission_agent.ledger.keeping import Keeper
-from ocn_permission_agent.ledger.sqlite import SqliteLedger
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
-from ocn_permission_agent.net.client import HttpTransport
 from ocn_permission_agent.ocn.version import NodeVersion
-from ocn_permission_agent.outbox.courier import Courier
-from ocn_permission_agent.outbox.dispatcher import Dispatcher
-from ocn_permission_agent.outbox.sqlite import SqliteOutbox
-from ocn_permission_agent.outbox.upkeep import Upkeep
 from ocn_permission_agent.proxy.listener import Proxy
-from ocn_permission_agent.store.database import Database
+
+from ocn_permission_agent import __version__
+from ocn_permission_agent.app.engine import Engine, open_engine
 
 T = TypeVar("T")
 
@@ -55,20 +42,6 @@ T = TypeVar("T")
 _FIRST_CONTACT_SECONDS = 5.0
 #: for requests in flight and for attempts in flight, one after the other, when the agent stops (proxy.md: 30 s in all)
 _GRACE_SECONDS = 9.0
-#: where a copied command's result goes: nowhere (proxy.md)
-_INERT_PATH = "/ocn-agent/inert/copy"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Engine:
-    """What runs beside the listeners while the store is open."""
-
-    outbox: SqliteOutbox
-    watcher: Watcher
-    decider: Decider
-    dispatcher: Dispatcher
-    upkeep: Upkeep
-    keeper: Keeper
 
 
 class Agent:
@@ -88,13 +61,17 @@ class Agent:
         self._view = ConsentView(
             clock=clock, max_staleness_seconds=config.chain.max_staleness_seconds, metrics=self._metrics
         )
-        self._outbox = LateOutbox()
-        self._engine: _Engine | None = None
+        self._keeping = Keeping(
+            config.store_path, on_drained=self._wake_dispatcher, clock=clock, metrics=self._metrics, log=log
+        )
+        self._engine: Engine | None = None
         self._proxy = Proxy(
             settings=config.proxy,
             node=config.node,
             view=self._view,
-            recorder=self._outbox,
+            recorder=self._keeping.recorder,
+            gaps=self._keeping.gaps,
+            intents=self._keeping.intents,
             on_recorded=self._wake_dispatcher,
             clock=clock,
             metrics=self._metrics,
@@ -106,6 +83,7 @@ class Agent:
             status=self.status,
             consent=self._view,
             desk=Desk(index=lambda: self._view.index, decider=self._decider),
+            backup=self._keeping.back_up,
             metrics=self._metrics,
         )
         self._stop_asked = asyncio.Event()
@@ -123,17 +101,24 @@ class Agent:
             StoreMismatch: the store was made for others, or by another version.
         """
         await self._first_contact()
+        await self._keeping.recorder.open_files()
         await self._proxy.start()
         try:
             await self._admin.start()
             self._tell_start()
             self._listen_to_signals()
             async with asyncio.TaskGroup() as group:
+                recorder = group.create_task(
+                    supervise("recorder", self._keeping.recorder.run, clock=self._clock, log=self._log), name="recorder"
+                )
                 engine = group.create_task(
                     supervise("engine", self._run_engine, clock=self._clock, log=self._log), name="engine"
                 )
                 await self._stop_asked.wait()
                 await self._say_farewell(group)
+                recorder.cancel()
+                await asyncio.wait((recorder,))
+                await self._keeping.recorder.close()
                 engine.cancel()
         finally:
             await self._proxy.stop(grace_seconds=0)
@@ -178,6 +163,7 @@ class Agent:
         if self._engine is None:
             raise StoreUnavailable("the store is not open")
         counts = await self._engine.outbox.counts()
+        gaps = await self._keeping.gap_sums()
         index, fresh, age = self._view.index, self._view.fresh, self._view.age_seconds()
         head = index.block_number or None
         return Status(
@@ -192,7 +178,8 @@ class Agent:
             services=sum(service.listed for service in index.services()),
             agreements=sum(not agreement.verdict.closed for agreement in index.agreements()),
             deliveries=counts,
-            gaps=self._metrics.gaps_counted(),
+            gaps=gaps,
+            spool_bytes=self._keeping.recorder.spooled_bytes,
         )
 
     def stop(self) -> None:
@@ -258,8 +245,8 @@ class Agent:
         async with AsyncExitStack() as opened:
             engine = await self._open_engine(opened)
             await engine.watcher.restore()
-            self._outbox.attach(engine.outbox)
-            opened.callback(self._outbox.detach)
+            opened.callback(self._keeping.detach)
+            await self._keeping.attach(engine.database, engine.outbox)
             self._engine = engine
             opened.callback(self._forget_engine)
             async with asyncio.TaskGroup() as group:
@@ -267,6 +254,7 @@ class Agent:
                     ("watcher", engine.watcher.run),
                     ("dispatcher", engine.dispatcher.run),
                     ("upkeep", engine.upkeep.run),
+                    ("keeping", self._keeping.tend),
                     ("ledger", engine.keeper.run),
                 ):
                     group.create_task(
@@ -277,63 +265,15 @@ class Agent:
     def _forget_engine(self) -> None:
         self._engine = None
 
-    async def _open_engine(self, opened: AsyncExitStack) -> _Engine:
-        config, clock, metrics, view, log = self._config, self._clock, self._metrics, self._view, self._log
-        database = await Database.open(config.store_path, metrics=metrics, clock=clock)
-        opened.push_async_callback(database.close)
-        rpc = await opened.enter_async_context(RpcClient(url=config.chain.rpc_urls[0], clock=clock))
-        own = await opened.enter_async_context(HttpTransport.trusted())
-        remote = await opened.enter_async_context(HttpTransport.guarded(config.network))
-        ledger = SqliteLedger(database)
-        outbox = SqliteOutbox(database, settings=config.delivery, ledger=ledger, metrics=metrics)
-        watcher = Watcher(
-            rpc=rpc,
-            store=ChainStore(database),
-            decisions=DecisionStore(database),
-            view=view,
-            clock=clock,
-            settings=config.chain,
-            consent=config.consent,
-            operator=address(config.operator_key.address),
-            public_url=config.public_url,
-            metrics=metrics,
-            log=log,
-        )
-        own_url = "/".join(part for part in (config.node.url, config.node.api_prefix) if part)
-        courier = Courier(
-            view=view,
-            versions=NodeVersions(
-                configured=config.node_version,
-                seen=lambda: self._proxy.node_version_seen,
-                own_url=own_url,
-                own_transport=own,
-                remote_transport=remote,
-                clock=clock,
-            ),
-            key=config.operator_key,
-            own_node_url=own_url,
-            own_transport=own,
-            remote_transport=remote,
-            clock=clock,
-            settings=config.delivery,
-            memory=outbox,
-            inert_url=_origin(config.public_url) + _INERT_PATH,
-        )
-        dispatcher = Dispatcher(
-            store=outbox,
-            courier=courier,
-            settings=config.delivery,
-            clock=clock,
-            metrics=metrics,
-            log=log,
-            spread=random.random,
-        )
-        upkeep = Upkeep(store=outbox, view=view, clock=clock, metrics=metrics, log=log)
-        keeper = Keeper(ledger=ledger, key=config.operator_key, days=config.delivery.ledger_days, clock=clock, log=log)
-        decisions = DecisionStore(database)
-        decider = Decider(store=decisions, view=view, clock=clock, log=log, withdraw=upkeep.withdraw_closed)
-        return _Engine(
-            outbox=outbox, watcher=watcher, decider=decider, dispatcher=dispatcher, upkeep=upkeep, keeper=keeper
+    async def _open_engine(self, opened: AsyncExitStack) -> Engine:
+        return await open_engine(
+            opened,
+            config=self._config,
+            view=self._view,
+            node_version_seen=lambda: self._proxy.node_version_seen,
+            clock=self._clock,
+            metrics=self._metrics,
+            log=self._log,
         )
 
     def _wake_dispatcher(self) -> None:
@@ -372,9 +312,3 @@ class Agent:
 
 async def _sleep(clock: Clock, seconds: float) -> None:
     await clock.sleep(seconds)
-
-
-def _origin(url: str) -> str:
-    """Scheme and authority."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

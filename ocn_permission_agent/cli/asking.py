@@ -49,7 +49,14 @@ def ask(admin: AdminSettings, path: str = "/api/v1/status") -> dict[str, Any]:
     return tell(admin, "GET", path)
 
 
-def tell(admin: AdminSettings, method: str, path: str, fields: Mapping[str, str] | None = None) -> dict[str, Any]:
+def tell(
+    admin: AdminSettings,
+    method: str,
+    path: str,
+    fields: Mapping[str, str] | None = None,
+    *,
+    timeout_seconds: float = _TIMEOUT_SECONDS,
+) -> dict[str, Any]:
     """What the running agent answers.
 
     Raises:
@@ -57,7 +64,7 @@ def tell(admin: AdminSettings, method: str, path: str, fields: Mapping[str, str]
         CommandFailed: somebody listens, but refuses, or gives no such document.
     """
     host = _NEAREST.get(admin.listen_host, admin.listen_host)
-    connection = HTTPConnection(host, admin.listen_port, timeout=_TIMEOUT_SECONDS)
+    connection = HTTPConnection(host, admin.listen_port, timeout=timeout_seconds)
     try:
         body = None if fields is None else json.dumps(fields)
         connection.request(method, path, body=body, headers={"Authorization": f"Bearer {admin.token}"})

@@ -76,6 +76,31 @@ def status(config_file: Path | None, *, as_json: bool) -> None:
 
 
 @commands.command()
+@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
+@_CONFIG
+def backup(config_file: Path | None, target: Path) -> None:
+    """Copy the store into a new file, whether an agent runs or not.
+
+    A running agent writes the file itself, under its own account.
+    """
+    from ocn_permission_agent.cli import storing
+
+    storing.backup(config_file, target)
+
+
+@commands.command()
+@_CONFIG
+def migrate(config_file: Path | None) -> None:
+    """Bring the store's schema up to date, and say what was done.
+
+    `run` does the same at its start.
+    """
+    from ocn_permission_agent.cli import storing
+
+    storing.migrate(config_file)
+
+
+@commands.command()
 @click.option("--once", is_flag=True, help="End after the story: exit 0 only if every step held, else 1.")
 @click.option("--proxy-port", type=click.IntRange(0, 65535), metavar="N", help="Where the demo's agent listens.")
 @click.option("--admin-port", type=click.IntRange(0, 65535), metavar="N", help="Where its admin listener listens.")

@@ -8,7 +8,9 @@ from pathlib import Path
 from ocn_permission_agent import __version__
 from ocn_permission_agent.admin.status import ChainStatus, Status
 from ocn_permission_agent.cli.failing import CommandFailed
+from ocn_permission_agent.outbox.gaps import GapSum
 from ocn_permission_agent.outbox.model import DeliveryState
+from ocn_permission_agent.outbox.sqlite_gaps import read_sum
 from ocn_permission_agent.outbox.store import Counts
 from ocn_permission_agent.store.statements import load_statements
 
@@ -31,7 +33,7 @@ def stored_status(path: Path) -> Status:
                 services=None,
                 agreements=None,
                 deliveries=_counts(connection),
-                gaps=None,
+                gaps=_gaps(connection),
             )
     except sqlite3.Error as error:
         raise CommandFailed(f"No agent runs, and its store {path} cannot be read: {error}.") from error
@@ -45,6 +47,11 @@ def _chain(connection: sqlite3.Connection) -> ChainStatus:
     return ChainStatus(
         head=blocks[-1]["number"], head_time=datetime.fromtimestamp(blocks[-1]["time_s"], UTC), fresh=False
     )
+
+
+def _gaps(connection: sqlite3.Connection) -> tuple[GapSum, ...]:
+    statements = load_statements("ocn_permission_agent.outbox", "sql/gaps.sql")
+    return tuple(read_sum(row) for row in connection.execute(statements["totals"]))
 
 
 def _counts(connection: sqlite3.Connection) -> Counts:

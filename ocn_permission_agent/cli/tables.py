@@ -52,7 +52,7 @@ def _facts(document: dict[str, Any]) -> Table:
         table.add_row("Endpoint", f"{endpoint['name']}: {state}, head {_known(endpoint['head'])}")
     table.add_row("Services", _known(document["services"]))
     table.add_row("Agreements", _known(document["agreements"]))
-    table.add_row("Gaps", _known(document["gaps"]))
+    table.add_row("Gaps", _gaps(document))
     return table
 
 
@@ -76,6 +76,14 @@ def _freshness(chain: dict[str, Any]) -> str:
     age = chain.get("age_seconds")
     since = "" if age is None else f", {age:.0f} s old"
     return f"yes{since}" if chain["fresh"] else f"no{since}: copies are held back"
+
+
+def _gaps(document: dict[str, Any]) -> str:
+    reasons = document.get("gaps_by_reason") or {}
+    if not reasons:
+        return _known(document["gaps"])
+    since = min(each["first_at"] for each in reasons.values())
+    return f"{document['gaps']} since {since}: " + ", ".join(f"{n} {each['count']}" for n, each in reasons.items())
 
 
 def _known(value: object) -> str:

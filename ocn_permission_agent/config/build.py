@@ -31,6 +31,7 @@ def proxy(values: Mapping[str, Any]) -> ProxySettings:
         listen_port=values["proxy.listen"].port,
         preserve_host=values["proxy.preserve_host"],
         copy_reads=values["consent.copy_reads"],
+        strict=values["proxy.strict"],
         body_limit_bytes=values["proxy.body_limit_bytes"],
         buffer_total_bytes=values["proxy.buffer_total_bytes"],
     )

@@ -12,13 +12,9 @@ _EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, not bou
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SHORTEST_TOKEN = 16
 
-#: keys whose work comes with a later version, and the only value they may have until then
-_LATER: dict[str, object] = {"proxy.strict": False}
-
 
 def problems_between(evaluated: Evaluated) -> Iterator[str]:
     """One sentence for each contradiction. Keys that have a problem of their own are passed over."""
-    yield from _not_yet(evaluated)
     yield from _listeners(evaluated)
     yield from _buffers(evaluated)
     yield from _node(evaluated)
@@ -36,12 +32,6 @@ def contracts(evaluated: Evaluated) -> Contracts | None:
     if chain_id and registry and permissions:
         return Contracts(chain_id=chain_id, registry=registry, permissions=permissions)
     return None
-
-
-def _not_yet(evaluated: Evaluated) -> Iterator[str]:
-    for path, only in _LATER.items():
-        if evaluated.values.get(path, only) != only:
-            yield f"{evaluated.named[path]}: is not supported by this version; leave it out."
 
 
 def _listeners(evaluated: Evaluated) -> Iterator[str]:

@@ -84,10 +84,12 @@ class Intents:
         self._append(line)
         return number
 
-    def end(self, number: int) -> None:
-        """Note that it is recorded, or need not be, or is counted as a gap."""
-        if self._open.pop(number, None) is not None:
-            self._append(b"%d\n" % number)
+    def end(self, number: int) -> bool:
+        """Note that it is recorded, or need not be, or is counted as a gap; whether that is new."""
+        if self._open.pop(number, None) is None:
+            return False
+        self._append(b"%d\n" % number)
+        return True
 
     def close(self) -> None:
         """Free the file; what is open stays so."""

@@ -25,7 +25,7 @@ def lane_of(request: OcpiRequest, *, customer_address: Address, provider_address
     An object's path names its owner and its top object; an EVSE or connector rides with its location. A CDR has its id
     in the body only. What has no object (a command, a list) rides alone, under its correlation id.
     """
-    owner, object_id = _object_of(request)
+    owner, object_id = object_of(request)
     return Lane(
         provider_address=provider_address,
         customer_address=customer_address,
@@ -35,7 +35,8 @@ def lane_of(request: OcpiRequest, *, customer_address: Address, provider_address
     )
 
 
-def _object_of(request: OcpiRequest) -> tuple[str, str]:
+def object_of(request: OcpiRequest) -> tuple[str, str]:
+    """(owner, top object), each empty where there is none."""
     segments = request.route.segments
     match request.kind:
         case RouteKind.OBJECT if request.interface_role is InterfaceRole.RECEIVER:

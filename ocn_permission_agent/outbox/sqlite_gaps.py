@@ -52,7 +52,7 @@ class SqliteGaps:
             StoreUnavailable: cannot be read now.
         """
         rows = await self._database.read(lambda connection: connection.execute(self._sql["totals"]).fetchall())
-        return tuple(_read_sum(row) for row in rows)
+        return tuple(read_sum(row) for row in rows)
 
     async def newest(self, most: int) -> tuple[tuple[Gap, int], ...]:
         """The newest gaps, each with how many it stands for.
@@ -159,7 +159,8 @@ class SqliteGaps:
         connection.execute(self._sql["add_to_sum"], values)
 
 
-def _read_sum(row: sqlite3.Row) -> GapSum:
+def read_sum(row: sqlite3.Row) -> GapSum:
+    """A row of `totals`."""
     return GapSum(
         reason=row["reason"],
         count=row["count"],

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Protocol
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.index import Entitlement
-from ocn_permission_agent.errors import StoreUnavailable
-from ocn_permission_agent.log import Log
+from ocn_permission_agent.errors import RequestRefused, StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.reply import read_reply
 from ocn_permission_agent.ocpi.request import OcpiRequest, parse_request
 from ocn_permission_agent.ocpi.route import InterfaceRole, Module, PathFault, Route, RouteKind
+from ocn_permission_agent.outbox.gaps import Gap
+from ocn_permission_agent.outbox.lane import object_of
 from ocn_permission_agent.outbox.model import CopyPlan
 from ocn_permission_agent.proxy.coding import plain
 from ocn_permission_agent.proxy.copying import NotCopied, never_copied, plan_copies
@@ -48,6 +50,11 @@ class View(Protocol):
 class Recorder(Protocol):
     """Where copies become durable."""
 
+    @property
+    def can_record(self) -> bool:
+        """Whether a copy would be recorded now, as far as is known."""
+        ...
+
     async def record(self, plan: CopyPlan) -> int:
         """Store a plan in one transaction, durable on return; the number of deliveries.
 
@@ -57,13 +64,40 @@ class Recorder(Protocol):
         ...
 
 
+class Intents(Protocol):
+    """Where it is noted, before the node is asked, that a copy may be due."""
+
+    def begin(
+        self, *, at: datetime, customer: str, module: str, method: str, object_id: str, correlation_id: str
+    ) -> int:
+        """Note it; the number to `end` it with."""
+        ...
+
+    def end(self, number: int) -> bool:
+        """It is recorded, or need not be, or is counted as a gap; whether nobody had said so before."""
+        ...
+
+
+class Gaps(Protocol):
+    """Where what could not be recorded is counted."""
+
+    def note(self, gap: Gap, *, error: str = "") -> None:
+        """Count and tell a gap; `error` is what was wrong, in words."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A request that is due to somebody if the node accepts it. `request` lacks its body yet."""
+    """A request that is due to somebody if the node accepts it. `request` lacks its body yet.
+
+    `object_id` and `intent` are known once the request is about to go to the node.
+    """
 
     request: OcpiRequest
     entitlements: tuple[Entitlement, ...]
     content_encoding: str
+    object_id: str = ""
+    intent: int = 0
 
 
 class Copier:
@@ -74,12 +108,13 @@ class Copier:
     Args:
         view: what the chain says.
         recorder: the outbox.
+        gaps: counts what could not be recorded.
+        intents: survive the death of the process.
         on_recorded: told after each record, to wake the dispatcher.
         node: api prefix and own party.
         settings: `copy_reads` and the limits.
         clock: when copies are recorded.
-        metrics: gets gaps and what is not copied.
-        log: gets the gaps.
+        metrics: gets what is not copied.
     """
 
     def __init__(
@@ -87,21 +122,23 @@ class Copier:
         *,
         view: View,
         recorder: Recorder,
+        gaps: Gaps,
+        intents: Intents,
         on_recorded: Callable[[], None],
         node: NodeSettings,
         settings: ProxySettings,
         clock: Clock,
         metrics: Metrics,
-        log: Log,
     ) -> None:
         self._view = view
         self._recorder = recorder
+        self._gaps = gaps
+        self._intents = intents
         self._on_recorded = on_recorded
         self._node = node
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
-        self._log = log
 
     def candidate(
         self, *, method: str, path: str, query: str, read: Mapping[str, str], route: Route | PathFault
@@ -118,7 +155,7 @@ class Copier:
         try:
             return self._candidate(method=method, path=path, query=query, read=read, route=route)
         except Exception as error:  # noqa: BLE001  the customer's request goes on whatever is wrong with consent
-            self._gap("internal_error", error=type(error).__name__)
+            self._gaps.note(Gap(reason="internal_error", at=self._clock.now()), error=type(error).__name__)
             return None
 
     def _candidate(
@@ -134,7 +171,7 @@ class Copier:
             return None
         if index.block_number == 0:
             if route.kind is not RouteKind.PROXIED and method != "GET":
-                self._gap("first_sync", module=route.module.value)
+                self._gaps.note(Gap(reason="first_sync", at=self._clock.now(), module=route.module.value))
             return None
         if not index.has_agreements(sender):
             return None
@@ -151,6 +188,39 @@ class Copier:
             self._not_copied(ruled_out)
             return None
         return Candidate(request=request, entitlements=entitlements, content_encoding=read.get("content-encoding", ""))
+
+    def demand_recording(self) -> None:
+        """With `strict`, take nothing that may be due while no copy could be recorded.
+
+        Raises:
+            RequestRefused: 503; nothing has been sent to the node.
+        """
+        if self._settings.strict and not self._recorder.can_record:
+            raise RequestRefused(503, 3000, "copies that are due cannot be recorded now; try again later")
+
+    def intend(self, candidate: Candidate, body: bytes) -> Candidate:
+        """Note that a request goes to the node; end that with `settle`.
+
+        Args:
+            candidate: what will be asked.
+            body: of the request, as far as it is known.
+        """
+        request = candidate.request
+        unknown = request.kind is RouteKind.CDR and (not body or candidate.content_encoding != "")
+        object_id = "" if unknown else object_of(replace(request, body=body))[1]
+        intent = self._intents.begin(
+            at=self._clock.now(),
+            customer=str(candidate.entitlements[0].customer),
+            module=request.module.value,
+            method=request.method,
+            object_id=object_id,
+            correlation_id=request.correlation_id,
+        )
+        return replace(candidate, object_id=object_id, intent=intent)
+
+    def settle(self, candidate: Candidate) -> bool:
+        """Note that what became of a request is known and written down; whether that is new."""
+        return self._intents.end(candidate.intent)
 
     async def record(
         self, candidate: Candidate, *, body: bytes, http_status: int, reply: bytes, reply_encoding: str
@@ -208,20 +278,18 @@ class Copier:
         """
         self._missed(candidate, reason)
 
-    def _missed(self, candidate: Candidate, reason: str, **fields: str) -> None:
+    def _missed(self, candidate: Candidate, reason: str, *, error: str = "") -> None:
         request = candidate.request
-        self._gap(
-            reason,
+        gap = Gap(
+            reason=reason,
+            at=self._clock.now(),
             module=request.module.value,
             method=request.method,
-            sender=str(request.sender),
+            customer=str(candidate.entitlements[0].customer),
+            object_id=candidate.object_id,
             correlation_id=request.correlation_id,
-            **fields,
         )
-
-    def _gap(self, reason: str, **fields: str) -> None:
-        self._metrics.gaps.labels(reason).inc()
-        self._log.warning("copy.missed", reason=reason, **fields)
+        self._gaps.note(gap, error=error)
 
     def _not_copied(self, reason: NotCopied) -> None:
         self._metrics.not_copied.labels(reason.value).inc()

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import (
+    AgentError,
     RequestRefused,
     UpstreamBroken,
     UpstreamTimeout,
@@ -208,7 +209,11 @@ class Handler:
         await self._exchange(asked, await arrived(asked.client), pass_back)
 
     async def _copy(self, asked: _Asked, candidate: Candidate) -> None:
-        """Hold a request and its reply, record what is due in between, then answer."""
+        """Hold a request and its reply, record what is due in between, then answer.
+
+        What ends this otherwise, as the end of the process, leaves the intent open: it becomes a gap at the next start.
+        """
+        self._copier.demand_recording()
         with self._budget.share() as share:
             body = await gather(
                 asked.client,
@@ -216,16 +221,26 @@ class Handler:
                 announced_bytes=asked.head.content_length,
                 limit_bytes=self._settings.body_limit_bytes,
             )
+            due = self._copier.intend(candidate, body.data)
 
             async def record(reply: NodeReply, request_complete: bool) -> None:
-                start = await self._record(asked, candidate, body, reply, share)
+                start = await self._record(asked, due, body, reply, share)
+                self._copier.settle(due)
                 await self._pass_back(asked, reply, start, request_complete)
 
             try:
                 await self._exchange(asked, body, record)
             except (UpstreamTimeout, UpstreamBroken):
                 if asked.notes.node_seconds is None:
-                    self._copier.missed(candidate, "unknown_outcome")
+                    self._copier.missed(due, "unknown_outcome")
+                self._copier.settle(due)
+                raise
+            except (AgentError, ClientGone):
+                self._copier.settle(due)
+                raise
+            except Exception:
+                if self._copier.settle(due):
+                    self._copier.missed(due, "internal_error")
                 raise
 
     async def _record(

@@ -8,7 +8,7 @@ from ocn_permission_agent.errors import ConfigError
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocn.version import NodeVersion
-from ocn_permission_agent.proxy.copier import Copier, Recorder, View
+from ocn_permission_agent.proxy.copier import Copier, Gaps, Intents, Recorder, View
 from ocn_permission_agent.proxy.handler import Handler
 from ocn_permission_agent.proxy.server import HttpServer
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
@@ -29,6 +29,8 @@ class Proxy:
         node: where the node is.
         view: what the chain says about consent.
         recorder: where copies become durable.
+        gaps: counts those that could not.
+        intents: notes what may be due before the node is asked.
         on_recorded: told after each record; wakes the dispatcher.
         clock: time.
         metrics: instruments.
@@ -42,6 +44,8 @@ class Proxy:
         node: NodeSettings,
         view: View,
         recorder: Recorder,
+        gaps: Gaps,
+        intents: Intents,
         on_recorded: Callable[[], None],
         clock: Clock,
         metrics: Metrics,
@@ -56,12 +60,13 @@ class Proxy:
         copier = Copier(
             view=view,
             recorder=recorder,
+            gaps=gaps,
+            intents=intents,
             on_recorded=on_recorded,
             node=node,
             settings=settings,
             clock=clock,
             metrics=metrics,
-            log=log,
         )
         self._handler = Handler(
             settings=settings,

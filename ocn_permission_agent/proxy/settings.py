@@ -26,6 +26,8 @@ class ProxySettings:
     listen_port: int = 8080
     preserve_host: bool = True
     copy_reads: bool = False
+    #: refuse what may have to be copied while no copy could be recorded
+    strict: bool = False
     #: of one request
     body_limit_bytes: int = 8 * 1024 * 1024
     #: of all requests and replies held in memory at one time

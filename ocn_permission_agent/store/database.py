@@ -37,6 +37,8 @@ class Database:
         self._lock = lock
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-reader")
         self._closed = False
+        #: the steps that its opening took
+        self.migrated: tuple[Migration, ...] = ()
 
     @classmethod
     async def open(
@@ -60,8 +62,10 @@ class Database:
             StoreMismatch: another program's file, or a schema this agent does not know.
         """
         steps = shipped_migrations() if migrations is None else migrations
-        writing, reading, lock = await asyncio.to_thread(_open_file, path, steps, clock)
-        return cls(writer=Writer(writing, clock=clock, metrics=metrics), reading=reading, lock=lock)
+        writing, reading, lock, taken = await asyncio.to_thread(_open_file, path, steps, clock)
+        database = cls(writer=Writer(writing, clock=clock, metrics=metrics), reading=reading, lock=lock)
+        database.migrated = tuple(steps[len(steps) - taken :])
+        return database
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in the writer thread, in a transaction shared with others; returns once it is on disk.
@@ -136,8 +140,8 @@ def at_its_own_risk(connection: sqlite3.Connection, work: Callable[[], T]) -> T 
 
 def _open_file(
     path: Path, steps: Sequence[Migration], clock: Clock
-) -> tuple[sqlite3.Connection, sqlite3.Connection, int]:
-    """(writing connection, reading connection, lock), the schema up to date."""
+) -> tuple[sqlite3.Connection, sqlite3.Connection, int, int]:
+    """(writing connection, reading connection, lock, steps taken), the schema up to date."""
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise StoreUnavailable(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or later is needed")
     with contextlib.ExitStack() as undo:
@@ -152,7 +156,7 @@ def _open_file(
             writing.execute("PRAGMA journal_size_limit = 67108864")
             # Erased payloads are overwritten, not just unlinked.
             writing.execute("PRAGMA secure_delete = ON")
-            migrate(writing, steps, now=clock.now())
+            taken = migrate(writing, steps, now=clock.now())
             reading = _connect(path, undo)
             reading.execute("PRAGMA query_only = ON")
         except sqlite3.DatabaseError as error:
@@ -162,7 +166,7 @@ def _open_file(
         except OSError as error:
             raise StoreUnavailable(f"the store {path} cannot be opened: {error.strerror}") from error
         undo.pop_all()
-    return writing, reading, lock
+    return writing, reading, lock, taken
 
 
 def _take_lock(path: Path) -> int:

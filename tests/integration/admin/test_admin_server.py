@@ -14,6 +14,7 @@ from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.errors import ConfigError, StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.party import Party
+from ocn_permission_agent.outbox.gaps import GapSum
 from ocn_permission_agent.outbox.model import DeliveryState
 from ocn_permission_agent.outbox.store import Counts
 from tests.consent_factories import OTHER_OPERATOR, a_history, address_of, an_index, transaction
@@ -22,6 +23,7 @@ from tests.fakes import FakeClock
 
 TOKEN = "a-token-of-enough-length"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
+NOW = datetime(2026, 3, 1, 10, tzinfo=UTC)
 STATUS = Status(
     version="0.1.0",
     chain=ChainStatus(
@@ -34,7 +36,11 @@ STATUS = Status(
     services=1,
     agreements=2,
     deliveries=Counts(by_state={DeliveryState.PENDING: 3, DeliveryState.DELIVERED: 4}, held=1),
-    gaps=5,
+    gaps=(
+        GapSum(reason="first_sync", count=4, first_at=NOW, last_at=NOW),
+        GapSum(reason="unknown_outcome", count=1, first_at=NOW, last_at=NOW),
+    ),
+    spool_bytes=0,
 )
 
 
@@ -122,6 +128,12 @@ async def test_the_status_is_told_to_whoever_has_the_token(client: aiohttp.Clien
         "endpoints": [{"name": "rpc.example", "head": 12, "reachable": True}],
     }
     assert (document["services"], document["agreements"], document["gaps"]) == (1, 2, 5)
+    assert document["gaps_by_reason"]["first_sync"] == {
+        "count": 4,
+        "first_at": "2026-03-01T10:00:00+00:00",
+        "last_at": "2026-03-01T10:00:00+00:00",
+    }
+    assert document["spool_bytes"] == 0
     assert document["deliveries"] == {
         "pending": 3, "held": 1, "paused": 0, "delivered": 4, "unconfirmed": 0, "refused": 0,
         "superseded": 0, "withdrawn": 0, "expired": 0, "parked": 0,

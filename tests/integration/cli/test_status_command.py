@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from ocn_permission_agent.admin.status import ChainStatus, EndpointStatus, Statu
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.outbox.gaps import GapSum
 from ocn_permission_agent.outbox.model import DeliveryState
 from ocn_permission_agent.outbox.store import Counts
 from ocn_permission_agent.store.database import Database
 from tests.desks import a_closed_desk
 
 Calling = Callable[..., Awaitable[Any]]
+SINCE = datetime(2026, 3, 1, 10, tzinfo=UTC)
 TOKEN = "a-token-of-enough-length"
 
 
@@ -39,7 +42,7 @@ async def how_things_stand() -> Status:
         services=2,
         agreements=7,
         deliveries=Counts(by_state={DeliveryState.PENDING: 3, DeliveryState.DELIVERED: 1234}, held=1),
-        gaps=0,
+        gaps=(GapSum(reason="first_sync", count=4, first_at=SINCE, last_at=SINCE),),
     )
 
 
@@ -79,6 +82,7 @@ async def test_people_get_aligned_tables(calling: Calling, config_file: Path, po
     lines = [line.rstrip() for line in finished.out.splitlines()]
     assert "Chain head  812" in lines
     assert "Fresh       yes, 2 s old" in lines
+    assert "Gaps        4 since 2026-03-01T10:00:00+00:00: first_sync 4" in lines
     assert "Endpoint    rpc.example: reachable, head 812" in lines
     counts = {name.strip(): count for line in lines[7:] for name, _, count in [line.rpartition(" ")]}
     assert (counts["pending"], counts["of these held"], counts["delivered"]) == ("3", "1", "1234")

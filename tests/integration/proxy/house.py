@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -13,6 +14,8 @@ from ocn_permission_agent.consent.index import Entitlement
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.route import InterfaceRole, Module
+from ocn_permission_agent.outbox.gaps import GapBook
+from ocn_permission_agent.outbox.intents import Intents
 from ocn_permission_agent.outbox.model import CopyPlan
 from ocn_permission_agent.proxy.listener import Proxy
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
@@ -56,6 +59,7 @@ class Outbox:
     plans: list[CopyPlan] = field(default_factory=list)
     failure: Exception | None = None
     recorded: asyncio.Event = field(default_factory=asyncio.Event)
+    can_record: bool = True
 
     async def record(self, plan: CopyPlan) -> int:
         if self.failure is not None:
@@ -114,9 +118,13 @@ async def a_house(
     outbox: Outbox | None = None,
     settings: ProxySettings = SETTINGS,
     node_settings: NodeSettings | None = None,
+    intents_path: Path | None = None,
 ) -> AsyncIterator[House]:
     metrics, log, wakes = Metrics(), Lines(), [0]
     consent, outbox = consent or Consent(), outbox or Outbox()
+    intents = Intents(intents_path or Path("nowhere"))
+    if intents_path is not None:
+        intents.open()
 
     def wake() -> None:
         wakes[0] += 1
@@ -128,6 +136,8 @@ async def a_house(
             node=replace(known, url=known.url or up.url),
             view=consent,
             recorder=outbox,
+            gaps=GapBook(clock=SystemClock(), metrics=metrics, log=log),
+            intents=intents,
             on_recorded=wake,
             clock=SystemClock(),
             metrics=metrics,

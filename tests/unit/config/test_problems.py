@@ -65,7 +65,6 @@ def test_an_empty_configuration_names_everything_that_is_needed(complaining: Com
         ({"proxy": 'listen = "127.0.0.1:8081"'}, "node.url: is the proxy itself (proxy.listen); it must be the node behind it."),
         ({"proxy": "buffer_total_bytes = 1024"}, "proxy.buffer_total_bytes: must be at least proxy.body_limit_bytes (8388608), or no large body could ever be copied."),
         ({"chain": "chain_id = 246"}, 'chain.chain_id: 246 is not that of the network "volta" (73799); give either chain.network or all three of chain.chain_id, chain.registry and chain.permissions.'),
-        ({"proxy": "strict = true"}, "proxy.strict: is not supported by this version; leave it out."),
         ({'delivery.services."DE*PAY"': 'notary = "sometimes"'}, 'delivery.services."DE*PAY".notary: must be "auto" or "always" or "never", not \'sometimes\'.'),
         ({'delivery.services."DE*PAY"': 'url = "https://pay.example"'}, 'delivery.services."DE*PAY".url: needs token_file, the token that the service gave you.'),
         ({'delivery.services."DE*PAY"': 'token_file = "short"'}, 'delivery.services."DE*PAY".token_file: is of use only together with url.'),

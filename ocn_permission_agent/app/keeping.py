@@ -1,0 +1,118 @@
+"""All by which copies are kept, in the store and in the files beside it.
+
+========================  ==========================================================================================
+``agent.db``              the store
+``agent.db.spool``        copies that wait while the store cannot be written
+``agent.db.intents``      requests that are on their way to the node
+``agent.db.generation``   tells a store that was put back from a backup
+========================  ==========================================================================================
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.log import Log
+from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.outbox.gaps import GapBook, GapSum, total_by_reason
+from ocn_permission_agent.outbox.generation import Generation
+from ocn_permission_agent.outbox.intents import Intents
+from ocn_permission_agent.outbox.recorder import Recorder
+from ocn_permission_agent.outbox.rows import to_us
+from ocn_permission_agent.outbox.spool import Spool
+from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.sqlite_gaps import SqliteGaps
+from ocn_permission_agent.store.backup import back_up
+from ocn_permission_agent.store.database import Database
+
+_ROUND_SECONDS = 60.0
+
+
+class Keeping:
+    """There from the first request on; the store comes and goes.
+
+    Args:
+        store_path: the file; the others lie beside it.
+        on_drained: told when what waited in the spool has reached the store.
+        clock: everybody's.
+        metrics: instruments.
+        log: bound logger of the process.
+    """
+
+    def __init__(
+        self, store_path: Path, *, on_drained: Callable[[], None], clock: Clock, metrics: Metrics, log: Log
+    ) -> None:
+        self._store_path = store_path
+        self._clock = clock
+        self.gaps = GapBook(clock=clock, metrics=metrics, log=log)
+        self.intents = Intents(_beside(store_path, "intents"))
+        self.recorder = Recorder(
+            spool=Spool(_beside(store_path, "spool")),
+            intents=self.intents,
+            gaps=self.gaps,
+            on_drained=on_drained,
+            clock=clock,
+            metrics=metrics,
+            log=log,
+        )
+        self._generation = Generation(_beside(store_path, "generation"), clock=clock, gaps=self.gaps, log=log)
+        self._written: SqliteGaps | None = None
+
+    async def attach(self, database: Database, outbox: SqliteOutbox) -> None:
+        """The store is open; nothing has been sent from it yet.
+
+        Raises:
+            StoreUnavailable: not any more.
+        """
+        written = SqliteGaps(database)
+        await self._generation.begin(written, outbox)
+        await self.recorder.attach(outbox, written)
+        self._written = written
+
+    def detach(self) -> None:
+        """The store is closed."""
+        self._written = None
+        self.recorder.detach()
+
+    async def tend(self) -> None:
+        """Raise the generation and forget old gaps, until cancelled.
+
+        Raises:
+            StoreUnavailable: the caller starts it again.
+        """
+        while True:
+            written = self._store()
+            await self._generation.go_on(written)
+            await written.forget(self._clock.now())
+            await self._clock.sleep(_ROUND_SECONDS)
+
+    async def back_up(self, target: Path) -> int:
+        """Copy the store into a new file; returns its bytes.
+
+        Raises:
+            StoreUnavailable: it cannot be made; the message says why.
+        """
+        written = self._store()
+        size = await asyncio.to_thread(back_up, self._store_path, target, at_us=to_us(self._clock.now()))
+        await self._generation.go_on(written, at_once=True)
+        return size
+
+    async def gap_sums(self) -> tuple[GapSum, ...]:
+        """All gaps by reason, those included that are not in the store yet.
+
+        Raises:
+            StoreUnavailable: the store cannot be read.
+        """
+        unwritten = self.gaps.unwritten()
+        return total_by_reason((*await self._store().totals(), *unwritten))
+
+    def _store(self) -> SqliteGaps:
+        if self._written is None:
+            raise StoreUnavailable("the store is not open")
+        return self._written
+
+
+def _beside(store_path: Path, suffix: str) -> Path:
+    return store_path.with_name(f"{store_path.name}.{suffix}")
