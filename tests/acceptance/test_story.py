@@ -1,11 +1,13 @@
-"""The demo's story on ephemeral ports: the same agent before our own contracts and before the real ones."""
+"""The demo's story on ephemeral ports: before our own contracts and the real ones, before nodes of either version."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ocn_permission_agent.clock import SystemClock
+from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.sandbox.contracts import ContractCodes, own_contracts
 from ocn_permission_agent.sandbox.parties.inbox import Received
 from ocn_permission_agent.sandbox.parties.platform import OcpiParty
@@ -70,14 +72,27 @@ def agents_files(folder: Path) -> bytes:
     return content.replace(str(folder).encode(), b"")
 
 
+#: 2.x nodes as their operators set them up; the agent is told what cannot be seen
+_V2 = {"version": NodeVersion.V2, "api_prefix": "ocn-v2"}
+_BEFORE_V2 = {"node": {"version": "2", "api_prefix": "ocn-v2", "own_party": "CH*OCN"}}
+#: a_world's arguments by network; nodes of different versions pass nothing on to each other, so the eMSP moves
+NETWORKS: dict[str, dict[str, Any]] = {
+    "1.x": {},
+    "2.x": {"node_settings": {"A": _V2, "B": _V2}, "changed": _BEFORE_V2},
+    "2.x beside 1.x": {"node_settings": {"A": _V2}, "changed": _BEFORE_V2, "emsp_at": "A"},
+}
+
+
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("contracts", ["ours", "real"])
+@pytest.mark.parametrize(
+    ("contracts", "network"), [("ours", "1.x"), ("real", "1.x"), ("ours", "2.x"), ("ours", "2.x beside 1.x")]
+)
 async def test_sessions_and_cdrs_reach_the_services_that_were_agreed_to_and_nobody_else(
-    contracts: str, tmp_path: Path
+    contracts: str, network: str, tmp_path: Path
 ) -> None:
     codes: ContractCodes = own_contracts() if contracts == "ours" else real_contracts_or_skip()
     telling = QuietTelling()
-    async with a_world(folder=tmp_path, clock=SystemClock(), codes=codes) as world:
+    async with a_world(folder=tmp_path, clock=SystemClock(), codes=codes, **NETWORKS[network]) as world:
         await tell(world, telling)
         assert by_object(world.billing) == BILLING
         assert by_object(world.analytics) == ANALYTICS

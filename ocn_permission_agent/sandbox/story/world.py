@@ -11,7 +11,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,6 +80,8 @@ async def a_world(
     admin_port: int | None = None,
     codes: ContractCodes | None = None,
     changed: Mapping[str, Mapping[str, Any]] | None = None,
+    node_settings: Mapping[str, Mapping[str, Any]] | None = None,
+    emsp_at: str = "B",
 ) -> AsyncIterator[World]:
     """Bring everything up, and down again at the end.
 
@@ -90,6 +92,8 @@ async def a_world(
         admin_port: likewise.
         codes: the contracts; our own unless told.
         changed: configuration of the agent, by section, over the demo's.
+        node_settings: fields of `NodeSettings` by node, over the demo's, e.g. another version.
+        emsp_at: the eMSP's node. Nodes of different versions cannot pass requests on to each other.
 
     Raises:
         AgentFailed: the agent does not start.
@@ -112,6 +116,7 @@ async def a_world(
             settings = NodeSettings(
                 name=name, operator_key=wallets[name].key.hex(), rpc_url=rpc_url, registry=contracts.registry
             )
+            settings = replace(settings, **(node_settings or {}).get(name, {}))
             nodes[name] = await opened.enter_async_context(Node(settings, clock=clock))
         admin_token = secrets.token_urlsafe(16)
         agent = agent_process(
@@ -138,7 +143,7 @@ async def a_world(
 
         cpo = await join(Cpo(CPO, clock=clock), "A")
         other_cpo = await join(Cpo(OTHER_CPO, clock=clock), "A")
-        emsp = await join(Emsp(EMSP, clock=clock), "B")
+        emsp = await join(Emsp(EMSP, clock=clock), emsp_at)
         billing = await join(Service(BILLING, clock=clock), "B")
         analytics = await join(Service(ANALYTICS, clock=clock), "A")
         await chain.set_mining("interval", 1.0)
@@ -149,7 +154,8 @@ async def a_world(
             wallets=wallets,
             actors=actors,
             nodes=nodes,
-            node_of={str(party): "A" for party in (CPO, OTHER_CPO, ANALYTICS)} | {str(EMSP): "B", str(BILLING): "B"},
+            node_of={str(party): "A" for party in (CPO, OTHER_CPO, ANALYTICS)}
+            | {str(EMSP): emsp_at, str(BILLING): "B"},
             agent=agent,
             admin_token=admin_token,
             cpo=cpo,
@@ -190,8 +196,10 @@ def agent_process(
     for path, content in ((files.operator_key, operator_key), (files.admin_token, admin_token)):
         path.touch(mode=0o600)
         path.write_text(content)
+    # As in the Registry: of a 2.x node with its prefix.
+    public_url = "/".join(part for part in (f"http://{proxy}", changed.get("node", {}).get("api_prefix")) if part)
     values: dict[str, dict[str, Any]] = {
-        "proxy": {"listen": proxy, "public_url": f"http://{proxy}", "drain_seconds": 0},
+        "proxy": {"listen": proxy, "public_url": public_url, "drain_seconds": 0},
         "node": {"url": node_url, "version": "1", "service_interface_disabled": True},
         "admin": {"listen": admin, "token_file": str(files.admin_token)},
         "operator": {"key_file": str(files.operator_key)},
@@ -209,7 +217,8 @@ def agent_process(
         "network": {"allow_http": True, "allow_addresses": ["127.0.0.0/8"]},
         "log": {"format": "json", "level": "info"},
     }
-    write_config(files, {section: keys | dict(changed.get(section, {})) for section, keys in values.items()})
+    more = {section: dict(keys) for section, keys in changed.items() if section not in values}
+    write_config(files, {section: keys | dict(changed.get(section, {})) for section, keys in values.items()} | more)
     return AgentProcess(files, proxy_url=f"http://{proxy}", admin_url=f"http://{admin}", clock=clock)
 
 
