@@ -20,11 +20,13 @@ from tests.real_contracts import real_contracts_or_skip
 BILLING = {
     "s1": ["PUT", "PATCH"],
     "c1": ["POST"],
-    "s2": ["PUT", "PATCH", "PATCH"],
+    "c21": ["POST"],
+    "c22": ["POST"],
+    "c23": ["POST"],
     "s3": ["PUT"],
     "c3": ["POST"],
 }
-ANALYTICS = {"c1": ["POST"], "c3": ["POST"], "c4": ["POST"]}
+ANALYTICS = {cdr_id: ["POST"] for cdr_id in ("c1", "c21", "c22", "c23", "c3", "c4")}
 EMSP = BILLING | {"s0": ["PUT"], "s4": ["PUT"], "c4": ["POST"], "x1": ["PUT"], "y1": ["POST"]}
 
 

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -192,7 +192,7 @@ def agent_process(
         clock: paces waiting for it.
         ports: of proxy and admin listener; None takes a free one.
     """
-    proxy, admin = (f"127.0.0.1:{port or _free_port()}" for port in ports)
+    proxy, admin = (f"127.0.0.1:{port or free}" for port, free in zip(ports, _free_ports(2), strict=True))
     for path, content in ((files.operator_key, operator_key), (files.admin_token, admin_token)):
         path.touch(mode=0o600)
         path.write_text(content)
@@ -213,7 +213,8 @@ def agent_process(
             "poll_seconds": 0.25,
         },
         "store": {"url": f"sqlite:///{files.store}"},
-        "delivery": {"schedule_seconds": [0.5, 0.5, 1, 1, 2], "attempt_timeout_seconds": 5},
+        # One at a time for each service, so that the story can tell in which order things arrive.
+        "delivery": {"schedule_seconds": [0.5, 0.5, 1, 1, 2], "attempt_timeout_seconds": 5, "max_in_flight": 1},
         "network": {"allow_http": True, "allow_addresses": ["127.0.0.0/8"]},
         "log": {"format": "json", "level": "info"},
     }
@@ -222,8 +223,10 @@ def agent_process(
     return AgentProcess(files, proxy_url=f"http://{proxy}", admin_url=f"http://{admin}", clock=clock)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free now, no two alike."""
+    with ExitStack() as taken:
+        probes = [taken.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
