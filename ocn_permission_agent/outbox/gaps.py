@@ -1,6 +1,6 @@
 """Gaps: copies that were due, or may have been, and will never exist. Counted in memory first, in the store soon after.
 
-Of each hour and reason the first hundred are kept one by one, so that a person can tell the customer what to repeat;
+Of each hour and reason the first thousand are kept one by one, so that a person can tell the customer what to repeat;
 a flood beyond that is one row with a count. It is logged likewise: one line per second and reason, with a count.
 """
 
@@ -13,9 +13,9 @@ from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 
 #: gaps of one reason and hour that are kept with what is known of each
-DETAILS_PER_HOUR = 100
+DETAILS_PER_HOUR = 1_000
 #: gaps with details in memory, until the store takes them
-_DETAILS_IN_MEMORY = 1_000
+_DETAILS_IN_MEMORY = 2_000
 _LINE_SECONDS = 1.0
 #: nothing is known of who was meant: only their number is kept
 _ONLY_COUNTED = frozenset({"first_sync"})

@@ -68,6 +68,8 @@ class AgentProcess:
         self.files = files
         self.proxy_url = proxy_url
         self.admin_url = admin_url
+        #: what is run; tests of faults run the agent with something broken
+        self.module = "ocn_permission_agent"
         self._clock = clock
         self._process: asyncio.subprocess.Process | None = None
 
@@ -86,7 +88,7 @@ class AgentProcess:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "ocn_permission_agent",
+                self.module,
                 "run",
                 "--config",
                 str(self.files.config),
@@ -107,6 +109,11 @@ class AgentProcess:
         """SIGKILL: no farewell, no flush."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
+            await self._process.wait()
+
+    async def ended(self) -> None:
+        """Wait until it has ended, however that came about."""
+        if self._process is not None:
             await self._process.wait()
 
     async def stop(self) -> int:

@@ -13,7 +13,7 @@ import pytest
 from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
-from ocn_permission_agent.outbox.gaps import Gap, GapBook
+from ocn_permission_agent.outbox.gaps import DETAILS_PER_HOUR, Gap, GapBook
 from ocn_permission_agent.outbox.intents import Intents
 from ocn_permission_agent.outbox.recorder import Recorder
 from ocn_permission_agent.outbox.spool import Spool
@@ -254,7 +254,7 @@ async def test_gaps_are_written_down_once_the_store_is_there(place: Place) -> No
     async with place.store() as gaps:
         assert [(total.reason, total.count) for total in await gaps.totals()] == [("store_unavailable", 1)]
         assert place.book.unwritten() == ()
-        for _ in range(150):
+        for _ in range(DETAILS_PER_HOUR + 50):
             place.book.note(Gap(reason="buffer_full", at=place.clock.now(), module="cdrs"))
         place.book.note(Gap(reason="first_sync", at=place.clock.now()))
         await place.recorder.round()
@@ -262,10 +262,10 @@ async def test_gaps_are_written_down_once_the_store_is_there(place: Place) -> No
             place.book.note(Gap(reason="buffer_full", at=place.clock.now(), module="cdrs"))
         await place.recorder.round()
         totals = {total.reason: total.count for total in await gaps.totals()}
-        assert totals == {"store_unavailable": 1, "buffer_full": 200, "first_sync": 1}
-        newest = await gaps.newest(1000)
-        assert len(newest) == 1 + 100 + 1 + 1, "a hundred of an hour one by one, the rest in one row"
-        assert sum(count for _, count in newest) == 202
+        assert totals == {"store_unavailable": 1, "buffer_full": DETAILS_PER_HOUR + 100, "first_sync": 1}
+        newest = await gaps.newest(5000)
+        assert len(newest) == 1 + DETAILS_PER_HOUR + 1 + 1, "many of an hour one by one, the rest in one row"
+        assert sum(count for _, count in newest) == DETAILS_PER_HOUR + 102
         place.clock.step(400 * 86400)
         await gaps.forget(place.clock.now())
         assert await gaps.totals() == ()

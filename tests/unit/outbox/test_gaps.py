@@ -72,7 +72,7 @@ def test_memory_stays_bounded_while_no_store_takes_them() -> None:
     assert counts(book) == {"store_unavailable": 5_000}
     taken = book.take()
     assert taken is not None
-    assert (len(taken.details), len(taken.sums)) == (1_000, 2)
+    assert (len(taken.details), len(taken.sums)) == (2_000, 2)
 
 
 def test_what_could_not_be_written_is_given_back_and_nothing_counts_twice() -> None:

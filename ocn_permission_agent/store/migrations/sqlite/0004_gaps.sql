@@ -1,10 +1,10 @@
--- Copies that were due, or may have been, and will never exist. Of one reason and hour the first hundred have a row each;
--- what comes beyond is counted in one row, so a flood of gaps stays small.
+-- Copies that were due, or may have been, and will never exist. Of one reason and hour the first thousand have a row
+-- each; what comes beyond is counted in one row, so a flood of gaps stays small.
 CREATE TABLE gaps (
     id             INTEGER PRIMARY KEY,
     reason         TEXT NOT NULL,                        -- as the label of gaps_total
     hour_us        INTEGER NOT NULL,                     -- the full hour before the first
-    detailed       INTEGER NOT NULL CHECK (detailed IN (0, 1)), -- 0: a count of those beyond the hundred
+    detailed       INTEGER NOT NULL CHECK (detailed IN (0, 1)), -- 0: a count of those beyond the thousand
     first_at_us    INTEGER NOT NULL,
     last_at_us     INTEGER NOT NULL,
     count          INTEGER NOT NULL CHECK (count > 0),
