@@ -64,7 +64,12 @@ def class_of_route(method: str, route: Route) -> DeliveryClass:
 
 def window_of(request: OcpiRequest, windows: Windows) -> timedelta:
     """For how long a copy of the request is worth delivering."""
-    match class_of(request):
+    return window_of_class(class_of(request), windows)
+
+
+def window_of_class(delivery_class: DeliveryClass, windows: Windows) -> timedelta:
+    """For how long a copy of that class is worth delivering."""
+    match delivery_class:
         case DeliveryClass.CDR:
             return windows.cdrs
         case DeliveryClass.SESSION:

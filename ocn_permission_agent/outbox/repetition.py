@@ -11,7 +11,7 @@ from ocn_permission_agent.ocpi.request import OcpiRequest
 from ocn_permission_agent.outbox.policy import DeliveryClass, brings_periods, class_of
 
 #: charging periods that were appended once are not appended again within this time
-_PERIODS_SPAN = timedelta(hours=24)
+PERIODS_SPAN = timedelta(hours=24)
 
 
 class Repetition(Enum):
@@ -57,5 +57,5 @@ def judge_repetition(
         return Repetition.CONFLICT if any_earlier else Repetition.NEW
     if alike is None:
         return Repetition.NEW
-    repeats = alike.delivery_id == newest or (brings_periods(request) and now - alike.recorded_at <= _PERIODS_SPAN)
+    repeats = alike.delivery_id == newest or (brings_periods(request) and now - alike.recorded_at <= PERIODS_SPAN)
     return Repetition.DUPLICATE if repeats else Repetition.NEW

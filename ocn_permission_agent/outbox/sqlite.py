@@ -61,13 +61,15 @@ class SqliteOutbox:
         self._settling = Settling(self._sql, settings, ledger)
         self._claiming = Claiming(self._sql, self._settling)
         self._tidying = Tidying(self._sql, self._settling)
-        database.on_undone(self._recording.forget)
+        database.on_undone(self._recording.undo)
+        database.before_commit(self._recording.tally)
 
     # --- recording ------------------------------------------------------------------------------------------------
 
     async def record(self, plan: CopyPlan) -> int:
         """See `OutboxStore.record`."""
-        verdicts = await self._database.write(lambda connection: self._recording.put_down(connection, plan))
+        prepared = self._recording.prepared(plan)
+        verdicts = await self._database.write(lambda connection: self._recording.put_down(connection, prepared))
         return self._counted(plan, verdicts)
 
     async def record_spooled(self, plans: Sequence[CopyPlan], mark: Mark) -> tuple[CopyPlan, ...]:
@@ -77,9 +79,11 @@ class SqliteOutbox:
             self._sql.do(connection, "keep_spool_mark", mark=str(mark))
             verdicts = []
             for plan in plans:
-                each = at_its_own_risk(connection, partial(self._recording.put_down, connection, plan))
+                each = at_its_own_risk(connection, partial(self._put_down, connection, plan))
                 if each is None:
-                    self._recording.forget()
+                    self._recording.undo()
+                else:
+                    self._recording.tally(connection)
                 verdicts.append(each)
             return verdicts
 
@@ -251,6 +255,9 @@ class SqliteOutbox:
         )
 
     # --------------------------------------------------------------------------------------------------------------
+
+    def _put_down(self, connection: sqlite3.Connection, plan: CopyPlan) -> tuple[Repetition, ...]:
+        return self._recording.put_down(connection, self._recording.prepared(plan))
 
     def _forget_scopes(self, connection: sqlite3.Connection) -> None:
         if self._tidying.forget_scopes(connection):

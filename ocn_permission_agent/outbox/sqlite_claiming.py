@@ -58,7 +58,7 @@ class Claiming:
                 head_id = lane["head_id"]
                 probing = channel["provider_paused"] or channel["module_paused"]
                 if probing or lane["collapse"] or lane["due_at_us"] < channel["returned_at_us"]:
-                    head_id, count = self._collapse(connection, lane["id"], now)
+                    head_id, count = self._collapse(connection, lane, now)
                     superseded[channel["party"], channel["module"]] += count
                 self._sql.do(connection, "mark_in_flight", lane_id=lane["id"], head_id=head_id)
                 heads.append(head_id)
@@ -101,16 +101,16 @@ class Claiming:
 
     # --- collapsing -----------------------------------------------------------------------------------------------
 
-    def _collapse(self, connection: sqlite3.Connection, lane_id: int, now: datetime) -> tuple[int, int]:
+    def _collapse(self, connection: sqlite3.Connection, lane: sqlite3.Row, now: datetime) -> tuple[int, int]:
         """Make fewer of what waits; the delivery that is the head now, and how many it and others supersede."""
-        rows = self._sql.rows(connection, "pending_of_lane", lane_id=lane_id)
+        rows = self._sql.rows(connection, "pending_of_lane", lane_id=lane["id"], head_id=lane["head_id"])
         first = rows[0]
         delivery_class = _class_of(first)
         run = list(
             takewhile(lambda row: row["scope_id"] == first["scope_id"] and _class_of(row) is delivery_class, rows)
         )
         if delivery_class is DeliveryClass.SESSION:
-            return self._collapse_session(connection, lane_id, run, now)
+            return self._collapse_session(connection, lane["id"], run, now)
         if delivery_class is DeliveryClass.OBJECT and len(run) > 1:
             return self._collapse_object(connection, run, now)
         return first["id"], 0

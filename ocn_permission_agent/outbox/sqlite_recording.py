@@ -1,26 +1,47 @@
 """Recording plans in SQLite: lanes, repetitions, envelope and deliveries, inside one transaction.
 
-This is what every copied request waits for, so it asks the engine as little as it can: providers, channels and scopes,
-which are few, are remembered, and ids are given out here.
+This is what every copied request waits for. So it asks the engine as little as it can: providers, channels and scopes,
+which are few, are remembered, ids are given out here, and what can be worked out beforehand is (`prepared`), while the
+writer's thread is busy with others.
 """
 
 import hashlib
 import sqlite3
+from collections import Counter
 from dataclasses import dataclass
 
-from ocn_permission_agent.consent.address import Address, AgreementId
-from ocn_permission_agent.ocpi.party import Party
-from ocn_permission_agent.ocpi.route import InterfaceRole, Module
-from ocn_permission_agent.outbox.model import CopyPlan, DeliveryState, Envelope, PlannedDelivery
-from ocn_permission_agent.outbox.policy import DeliveryClass, class_of, forget_at, payload_until, window_of
-from ocn_permission_agent.outbox.repetition import Earlier, Repetition, content_digest, judge_repetition
+import msgspec
+
+from ocn_permission_agent.outbox.model import CopyPlan, DeliveryState, Envelope, Lane, PlannedDelivery
+from ocn_permission_agent.outbox.policy import DeliveryClass, brings_periods, class_of, forget_at, payload_until, window_of_class
+from ocn_permission_agent.outbox.repetition import (
+    PERIODS_SPAN,
+    Earlier,
+    Repetition,
+    content_digest,
+    judge_repetition,
+)
 from ocn_permission_agent.outbox.rows import envelope_columns, from_us, span_us, to_us
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.store.sql import Sql
 
 _CONFLICT = "another CDR with this id and a different content was recorded before: a person must decide"
+_PARTS = msgspec.json.Encoder()
+#: texts hash faster than values
+_ScopeKey = tuple[str, str, str, str, str, int, str, str]
 
-_ScopeKey = tuple[Address, Address, Party, AgreementId, Module, InterfaceRole]
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan, and what it comes to in columns. `keys` are of the lanes and scopes of its deliveries."""
+
+    plan: CopyPlan
+    delivery_class: DeliveryClass
+    digest: bytes
+    recorded_at_us: int
+    window_us: int
+    columns: tuple[object, ...]
+    keys: tuple[tuple[bytes, _ScopeKey], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +70,7 @@ class _Due:
 
 
 class Recording:
-    """Puts plans down; belongs to the writer's thread.
+    """Puts plans down; but for `prepared` it belongs to the writer's thread.
 
     Args:
         sql: the named statements of ``sql/sqlite.sql``.
@@ -61,91 +82,122 @@ class Recording:
         self._settings = settings
         self._scopes: dict[_ScopeKey, _Scope] = {}
         self._newest_id: int | None = None
+        self._windows_us = {each: span_us(window_of_class(each, settings.windows)) for each in DeliveryClass}
+        self._grown: Counter[int] = Counter()
 
     def forget(self) -> None:
-        """What was remembered may be wrong: something was rolled back, or a channel stands otherwise than before."""
+        """What was remembered may be wrong: a channel or a provider stands otherwise than before."""
+        self._scopes.clear()
+
+    def undo(self) -> None:
+        """What was written last is rolled back."""
         self._scopes.clear()
         self._newest_id = None
+        self._grown.clear()
 
-    def put_down(self, connection: sqlite3.Connection, plan: CopyPlan) -> tuple[Repetition, ...]:
+    def tally(self, connection: sqlite3.Connection) -> None:
+        """Add what was recorded to the tallies; before each commit, since many records share one."""
+        if self._grown:
+            connection.executemany(self._sql["add_to_tally"], self._grown.items())
+            self._grown.clear()
+
+    def prepared(self, plan: CopyPlan) -> Prepared:
+        """Work out what needs no store."""
+        request = plan.envelope.request
+        delivery_class = class_of(request)
+        return Prepared(
+            plan,
+            delivery_class,
+            content_digest(request),
+            to_us(plan.envelope.recorded_at),
+            self._windows_us[delivery_class],
+            envelope_columns(plan.envelope),
+            tuple((lane_digest(planned.lane), _scope_key(planned, plan.envelope)) for planned in plan.deliveries),
+        )
+
+    def put_down(self, connection: sqlite3.Connection, prepared: Prepared) -> tuple[Repetition, ...]:
         """Record a plan; tells what each of its deliveries turned out to be."""
-        envelope = plan.envelope
-        digest = content_digest(envelope.request)
-        recorded_at_us = to_us(envelope.recorded_at)
         verdicts: list[Repetition] = []
         due: list[_Due] = []
-        for planned in plan.deliveries:
-            scope = self._scope_of(connection, planned, envelope, recorded_at_us)
-            key = lane_digest(planned.lane.key)
-            lane = connection.execute(self._sql["find_lane"], (key,)).fetchone()
-            verdict = Repetition.NEW
-            if lane is not None:
-                verdict = self._judge(connection, lane, envelope, digest, recorded_at_us)
+        for planned, (key, scope_key) in zip(prepared.plan.deliveries, prepared.keys, strict=True):
+            scope = self._scopes.get(scope_key)
+            if scope is None:
+                scope = self._scopes[scope_key] = self._find_scope(connection, planned, prepared)
+            lane = connection.execute(self._sql["find_lane"], (key, prepared.digest)).fetchone()
+            verdict = Repetition.NEW if lane is None else self._judge(connection, lane, prepared)
             verdicts.append(verdict)
             if verdict is not Repetition.DUPLICATE:
                 due.append(_Due(planned, scope, lane, key, verdict is Repetition.CONFLICT))
         if due:
-            self._add(connection, envelope, due, digest, recorded_at_us)
+            self._add(connection, prepared, due)
         return tuple(verdicts)
 
-    def _judge(
-        self, connection: sqlite3.Connection, lane: sqlite3.Row, envelope: Envelope, digest: bytes, recorded_at_us: int
-    ) -> Repetition:
+    def _judge(self, connection: sqlite3.Connection, lane: sqlite3.Row, prepared: Prepared) -> Repetition:
         """Tell what a copy is to those before it in its lane; a repetition is noted here."""
-        request = envelope.request
-        row = connection.execute(self._sql["find_alike"], (lane["id"], digest)).fetchone()
-        alike = None if row is None else Earlier(delivery_id=row["id"], recorded_at=from_us(row["recorded_at_us"]))
+        request = prepared.plan.envelope.request
+        alike = self._alike(connection, lane, prepared)
         verdict = judge_repetition(
             request,
             alike=alike,
             newest=lane["newest_id"],
             any_earlier=alike is None
-            and class_of(request) is DeliveryClass.CDR
+            and prepared.delivery_class is DeliveryClass.CDR
             and connection.execute(self._sql["find_any"], (lane["id"],)).fetchone() is not None,
-            now=envelope.recorded_at,
+            now=prepared.plan.envelope.recorded_at,
         )
         if verdict is Repetition.DUPLICATE and alike is not None:
             self._sql.do(
                 connection,
                 "add_duplicate",
                 delivery_id=alike.delivery_id,
-                noted_at_us=recorded_at_us,
+                noted_at_us=prepared.recorded_at_us,
                 correlation_id=request.correlation_id,
                 receiver=str(request.receiver),
             )
         return verdict
 
-    def _add(
-        self, connection: sqlite3.Connection, envelope: Envelope, due: list[_Due], digest: bytes, recorded_at_us: int
-    ) -> None:
-        first_id = self._next_id(connection)
-        columns = envelope_columns(envelope)
-        connection.execute(self._sql["add_envelope"], (first_id, len(due), len(due), recorded_at_us, *columns))
-        window_us = span_us(window_of(envelope.request, self._settings.windows))
-        fleeting = class_of(envelope.request) is DeliveryClass.EPHEMERAL
+    def _alike(self, connection: sqlite3.Connection, lane: sqlite3.Row, prepared: Prepared) -> Earlier | None:
+        """The newest copy with the same content, as far back as it matters: for most that is the newest copy only."""
+        if lane["same_again"]:
+            return Earlier(delivery_id=lane["newest_id"], recorded_at=from_us(lane["newest_at_us"]))
+        if prepared.delivery_class is DeliveryClass.CDR:
+            since_us = 0
+        elif brings_periods(prepared.plan.envelope.request):
+            since_us = prepared.recorded_at_us - span_us(PERIODS_SPAN)
+        else:
+            return None
+        row = connection.execute(self._sql["find_alike"], (lane["id"], since_us, prepared.digest)).fetchone()
+        return None if row is None else Earlier(delivery_id=row["id"], recorded_at=from_us(row["recorded_at_us"]))
+
+    def _add(self, connection: sqlite3.Connection, prepared: Prepared, due: list[_Due]) -> None:
+        first_id, recorded_at_us = self._next_id(connection), prepared.recorded_at_us
+        connection.execute(self._sql["add_envelope"], (first_id, len(due), len(due), recorded_at_us, *prepared.columns))
+        fleeting = prepared.delivery_class is DeliveryClass.EPHEMERAL
         for delivery_id, each in enumerate(due, start=first_id):
             lane_id, stood_still_us = self._join_lane(connection, each, delivery_id, recorded_at_us)
-            state, ended_at_us, reason, payload_us, forget_us = DeliveryState.PENDING, None, None, None, None
-            if each.conflict:
-                state, ended_at_us, reason = DeliveryState.PARKED, recorded_at_us, _CONFLICT
-                payload_us, forget_us = self._conflict_kept_until(envelope)
+            end = self._conflict(prepared.plan.envelope, recorded_at_us) if each.conflict else _PENDING
+            state, ended_at_us, reason, payload_us, forget_us = end
             values = (
                 delivery_id,
                 first_id,
                 lane_id,
                 each.scope.scope_id,
-                state.value,
+                state,
                 fleeting,
                 recorded_at_us,
                 recorded_at_us,
-                recorded_at_us + window_us - (0 if fleeting else stood_still_us),
+                recorded_at_us + prepared.window_us - (0 if fleeting else stood_still_us),
                 ended_at_us,
                 reason,
-                digest,
+                prepared.digest,
                 payload_us,
                 forget_us,
             )
             connection.execute(self._sql["add_delivery"], values)
+            if each.conflict:
+                self._sql.do(connection, "add_parked_to_tally", scope_id=each.scope.scope_id)
+            else:
+                self._grown[each.scope.scope_id] += 1
         self._newest_id = first_id + len(due) - 1
 
     def _join_lane(
@@ -166,60 +218,39 @@ class Recording:
         held_us = _going_on(due.lane["held_since_us"], recorded_at_us)
         return lane_id, stood_still_us + due.lane["stood_still_us"] + held_us
 
-    def _conflict_kept_until(self, envelope: Envelope) -> tuple[int, int]:
-        until = payload_until(
-            DeliveryState.PARKED, ended_at=envelope.recorded_at, fleeting=False, settings=self._settings
-        )
-        forget = forget_at(
-            DeliveryClass.CDR, ended_at=envelope.recorded_at, payload_until=until, settings=self._settings
-        )
-        return 0 if until is None else to_us(until), to_us(forget)
+    def _conflict(self, envelope: Envelope, recorded_at_us: int) -> tuple[str, int, str, int, int]:
+        """State, its time, its reason, and until when payload and row are kept, of a CDR that contradicts another."""
+        at, settings = envelope.recorded_at, self._settings
+        until = payload_until(DeliveryState.PARKED, ended_at=at, fleeting=False, settings=settings)
+        forget = forget_at(DeliveryClass.CDR, ended_at=at, payload_until=until, settings=settings)
+        payload_us = 0 if until is None else to_us(until)
+        return DeliveryState.PARKED.value, recorded_at_us, _CONFLICT, payload_us, to_us(forget)
 
     def _next_id(self, connection: sqlite3.Connection) -> int:
         if self._newest_id is None:
             self._newest_id = int(connection.execute(self._sql["newest_delivery"]).fetchone()["id"])
         return self._newest_id + 1
 
-    def _scope_of(
-        self, connection: sqlite3.Connection, planned: PlannedDelivery, envelope: Envelope, recorded_at_us: int
-    ) -> _Scope:
-        route = envelope.request.route
-        key = (
-            envelope.customer_address,
-            planned.provider_address,
-            planned.provider,
-            planned.agreement,
-            route.module,
-            route.interface_role,
-        )
-        known = self._scopes.get(key)
-        if known is None:
-            known = self._scopes[key] = self._find_scope(connection, planned, envelope, recorded_at_us)
-        return known
-
-    def _find_scope(
-        self, connection: sqlite3.Connection, planned: PlannedDelivery, envelope: Envelope, recorded_at_us: int
-    ) -> _Scope:
-        sql, route = self._sql, envelope.request.route
-        party = str(planned.provider)
+    def _find_scope(self, connection: sqlite3.Connection, planned: PlannedDelivery, prepared: Prepared) -> _Scope:
+        sql, envelope = self._sql, prepared.plan.envelope
+        route, party = envelope.request.route, str(planned.provider)
         provider = sql.row(connection, "find_provider", address=planned.provider_address)
         if provider is None:
-            provider_id = sql.add(connection, "add_provider", address=planned.provider_address, party=party)
-        else:
-            provider_id = provider["id"]
-            if provider["party"] != party:
-                sql.do(connection, "rename_provider", id=provider_id, party=party)
-        channel = sql.row(connection, "find_channel", provider_id=provider_id, module=route.module.value)
+            sql.add(connection, "add_provider", address=planned.provider_address, party=party)
+            return self._find_scope(connection, planned, prepared)
+        if provider["party"] != party:
+            sql.do(connection, "rename_provider", id=provider["id"], party=party)
+        channel = sql.row(connection, "find_channel", provider_id=provider["id"], module=route.module.value)
         if channel is None:
-            paused = provider is not None and provider["paused_since_us"] is not None
+            still_since_us = None if provider["paused_since_us"] is None else prepared.recorded_at_us
             sql.add(
                 connection,
                 "add_channel",
-                provider_id=provider_id,
+                provider_id=provider["id"],
                 module=route.module.value,
-                still_since_us=recorded_at_us if paused else None,
+                still_since_us=still_since_us,
             )
-            return self._find_scope(connection, planned, envelope, recorded_at_us)
+            return self._find_scope(connection, planned, prepared)
         values = {
             "channel_id": channel["id"],
             "customer_address": envelope.customer_address,
@@ -235,9 +266,28 @@ class Recording:
         return _Scope(scope_id, channel["id"], channel["still_since_us"], channel["stood_still_us"])
 
 
-def lane_digest(key: str) -> bytes:
+#: state, its time, its reason, and until when payload and row are kept
+_PENDING = (DeliveryState.PENDING.value, None, None, None, None)
+
+
+def lane_digest(lane: Lane) -> bytes:
     """16 bytes for the five parts of a lane."""
-    return hashlib.blake2b(key.encode(), digest_size=16).digest()
+    parts = (lane.provider_address, lane.customer_address, lane.module, lane.owner, lane.object_id)
+    return hashlib.blake2b(_PARTS.encode(parts), digest_size=16).digest()
+
+
+def _scope_key(planned: PlannedDelivery, envelope: Envelope) -> _ScopeKey:
+    provider, agreement, route = planned.provider, planned.agreement, envelope.request.route
+    return (
+        envelope.customer_address,
+        planned.provider_address,
+        provider.country_code,
+        provider.party_id,
+        agreement.transaction_hash,
+        agreement.log_index,
+        route.module.value,
+        route.interface_role.value,
+    )
 
 
 def _going_on(since_us: int | None, now_us: int) -> int:

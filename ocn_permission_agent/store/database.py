@@ -20,6 +20,9 @@ T = TypeVar("T")
 
 #: how long a statement waits for a lock of another program, such as an operator's `sqlite3` shell
 BUSY_TIMEOUT_SECONDS = 5.0
+#: more than there are, so that none is ever compiled twice
+_CACHED_STATEMENTS = 512
+_CACHE_KIB = 16 * 1024
 #: STRICT tables
 _OLDEST_SQLITE = (3, 37, 0)
 
@@ -70,8 +73,9 @@ class Database:
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in the writer thread, in a transaction shared with others; returns once it is on disk.
 
-        `work` has a savepoint of its own: if it raises, only what it did is undone and the exception comes back. It
-        must not begin, commit or roll back anything itself, and runs even when the caller is cancelled meanwhile.
+        If `work` raises, only what it did is undone and the exception comes back. It must not begin, commit or roll
+        back anything itself, may be run twice (what it did the first time is undone before), and runs even when the
+        caller is cancelled meanwhile.
 
         Raises:
             StoreUnavailable: any error of the engine; nothing of `work` is stored.
@@ -96,6 +100,10 @@ class Database:
         """
         self._writer.on_undone(told)
 
+    def before_commit(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Run `work` in the writer's thread at the end of each transaction, for what is summed up over its pieces."""
+        self._writer.before_commit(work)
+
     async def dump(self) -> str:
         """All tables as SQL text, the same for the same content: two stores can be compared by it."""
         return await self.read(lambda connection: "\n".join(connection.iterdump()))
@@ -105,6 +113,7 @@ class Database:
         if self._closed:
             return
         self._closed = True
+        self._writer.hand_over()
         await asyncio.to_thread(self._shut)
 
     def _shut(self) -> None:
@@ -184,10 +193,17 @@ def _take_lock(path: Path) -> int:
 
 
 def _connect(path: Path, undo: contextlib.ExitStack) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path,
+        timeout=BUSY_TIMEOUT_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=_CACHED_STATEMENTS,
+    )
     undo.callback(connection.close)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     return connection
 
 

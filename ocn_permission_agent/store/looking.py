@@ -48,6 +48,9 @@ class ReadOnlyDatabase(Database):
     def on_undone(self, told: Callable[[], None]) -> None:
         """Nothing is ever written, nor undone."""
 
+    def before_commit(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Nothing is ever committed."""
+
     async def close(self) -> None:
         """Close the file."""
         self._connection.close()

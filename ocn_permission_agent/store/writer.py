@@ -1,7 +1,10 @@
 """The one thread that writes, and its group commit.
 
-Coroutines hand in work; the thread takes all that waits, runs it in one transaction, each piece under a savepoint of
-its own, commits once (one fsync), and only then tells the coroutines. While it commits, the next group gathers.
+Coroutines hand in work; the thread takes all that waits, runs it in one transaction, commits once (one fsync), and only
+then tells the coroutines. While it commits, the next group gathers.
+
+Nearly always every piece of a group succeeds, so nothing is spent on the other case: when one fails, the group is
+rolled back and run again, each piece under a savepoint of its own. A piece may therefore run twice.
 
 The thread sleeps nowhere but in the queue's own `get`, so there is no "active" flag that an arriving piece could see
 a moment too early or too late: a wake-up cannot be lost (performance.md tells of one that was).
@@ -20,11 +23,11 @@ from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
 
-#: pieces of one transaction; bounds how long the first of a group waits for the last
+#: pieces of one transaction, or a few more; bounds how long the first of a group waits for the last
 _GROUP_LIMIT = 1_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Job:
     """A piece of work, and where its result is awaited."""
 
@@ -57,27 +60,47 @@ class Writer:
         self._connection = connection
         self._clock = clock
         self._metrics = metrics
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
         self._undone: list[Callable[[], None]] = []
+        self._before_commit: list[Callable[[sqlite3.Connection], None]] = []
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
 
     def submit(self, work: Callable[[sqlite3.Connection], Any]) -> asyncio.Future[Any]:
         """Queue a piece of work; the future is done once its group is on disk.
 
-        The work is done even if the future is cancelled meanwhile.
+        The work is done even if the future is cancelled meanwhile. What is submitted in one turn of the loop is handed
+        over together: the thread neither begins with the first piece alone nor contends for the interpreter with those
+        who still submit.
         """
         loop = asyncio.get_running_loop()
         result: asyncio.Future[Any] = loop.create_future()
-        self._jobs.put(_Job(work=work, loop=loop, result=result))
+        job = _Job(work, loop, result)
+        gathered = self._gathered.get(loop)
+        if gathered is None:
+            self._gathered[loop] = [job]
+            loop.call_soon(self.hand_over)
+        else:
+            gathered.append(job)
         return result
+
+    def hand_over(self) -> None:
+        """Give the thread what was gathered in the running loop."""
+        gathered = self._gathered.pop(asyncio.get_running_loop(), None)
+        if gathered is not None:
+            self._jobs.put(gathered)
 
     def on_undone(self, told: Callable[[], None]) -> None:
         """See `Database.on_undone`."""
         self._undone.append(told)
 
+    def before_commit(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """See `Database.before_commit`."""
+        self._before_commit.append(work)
+
     def close(self) -> None:
-        """Finish what was submitted, then close the connection. Blocks; nothing may be submitted any more."""
+        """Finish what was handed over, then close the connection. Blocks; nothing may be submitted any more."""
         self._jobs.put(None)
         self._thread.join()
 
@@ -93,18 +116,48 @@ class Writer:
         """All that waits, at least one piece; False with the last group."""
         group: list[_Job] = []
         try:
-            job = self._jobs.get()
-            while job is not None:
-                group.append(job)
-                if len(group) == _GROUP_LIMIT:
+            jobs = self._jobs.get()
+            while jobs is not None:
+                group.extend(jobs)
+                if len(group) >= _GROUP_LIMIT:
                     return group, True
-                job = self._jobs.get_nowait()
+                jobs = self._jobs.get_nowait()
         except queue.Empty:
             return group, True
         return group, False
 
     def _commit(self, group: list[_Job]) -> None:
         started = self._clock.monotonic()
+        outcomes = self._all_at_once(group)
+        if outcomes is None:
+            outcomes = self._one_by_one(group)
+        self._metrics.store_commit_seconds.observe(self._clock.monotonic() - started)
+        for loop in {job.loop for job in group}:
+            done = [(job.result, outcome) for job, outcome in zip(group, outcomes, strict=True) if job.loop is loop]
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_resolve, done)
+
+    def _all_at_once(self, group: list[_Job]) -> list[Any] | None:
+        """Run a group whose pieces all succeed; None, and nothing done, where one of them did not."""
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                outcomes = [job.work(connection) for job in group]
+                self._finish(connection)
+            except BaseException as error:  # whose fault it was is found out one by one
+                if not connection.in_transaction:
+                    raise _TransactionLost(str(error)) from error
+                connection.execute("ROLLBACK")
+                self._tell_undone()
+                return None
+            connection.execute("COMMIT")
+        except (sqlite3.Error, _TransactionLost) as error:
+            return self._give_up([], error, len(group))
+        return outcomes
+
+    def _one_by_one(self, group: list[_Job]) -> list[Any]:
+        """Run a group of which a piece fails: that one is undone, the others are not."""
         outcomes: list[Any] = []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -113,17 +166,14 @@ class Writer:
             self._connection.execute("COMMIT")
         except (sqlite3.Error, _TransactionLost) as error:
             outcomes = self._give_up(outcomes, error, len(group))
-        self._metrics.store_commit_seconds.observe(self._clock.monotonic() - started)
-        for loop in {job.loop for job in group}:
-            done = [(job.result, outcome) for job, outcome in zip(group, outcomes, strict=True) if job.loop is loop]
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(_resolve, done)
+        return outcomes
 
     def _perform(self, job: _Job) -> Any:
         connection = self._connection
         connection.execute("SAVEPOINT piece")
         try:
             value = job.work(connection)
+            self._finish(connection)
         except BaseException as error:  # whatever it is belongs to the caller
             if not connection.in_transaction:
                 raise _TransactionLost(str(error)) from error
@@ -142,6 +192,10 @@ class Writer:
         self._tell_undone()
         outcomes = outcomes + [None] * (size - len(outcomes))
         return [each if isinstance(each, _Failed) else _Failed(_unavailable(error)) for each in outcomes]
+
+    def _finish(self, connection: sqlite3.Connection) -> None:
+        for work in self._before_commit:
+            work(connection)
 
     def _tell_undone(self) -> None:
         for told in self._undone:

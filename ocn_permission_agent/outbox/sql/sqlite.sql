@@ -30,7 +30,10 @@ VALUES (:channel_id, :customer_address, :provider, :agreement, :agreement_block,
 SELECT coalesce(max(id), 0) AS id FROM deliveries;
 
 -- name: find_lane
-SELECT id, newest_id, stood_still_us, held_since_us FROM lanes WHERE key = ?;
+SELECT l.id, l.newest_id, l.stood_still_us, l.held_since_us, n.recorded_at_us AS newest_at_us,
+       n.content_digest = ?2 AND n.state NOT IN ('withdrawn', 'expired') AS same_again
+FROM lanes l LEFT JOIN deliveries n ON n.id = l.newest_id
+WHERE l.key = ?1;
 
 -- name: add_lane
 INSERT INTO lanes (key, channel_id, customer_address, owner, object_id, head_id, due_at_us, newest_id)
@@ -39,7 +42,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 -- name: find_alike
 -- What was withdrawn or expired never arrived, so it cannot be repeated.
 SELECT id, recorded_at_us FROM deliveries
-WHERE lane_id = ? AND content_digest = ? AND state NOT IN ('withdrawn', 'expired')
+WHERE lane_id = ? AND recorded_at_us >= ? AND content_digest = ? AND state NOT IN ('withdrawn', 'expired')
 ORDER BY id DESC LIMIT 1;
 
 -- name: find_any
@@ -63,6 +66,14 @@ SET newest_id = ?1,
     due_at_us = CASE WHEN head_id IS NULL AND ?3 THEN max(?2, resting_until_us) ELSE due_at_us END,
     head_id = CASE WHEN head_id IS NULL AND ?3 THEN ?1 ELSE head_id END
 WHERE id = ?4;
+
+-- name: add_to_tally
+INSERT INTO tallies (scope_id, state, n) VALUES (?1, 'pending', ?2)
+ON CONFLICT (scope_id, state) DO UPDATE SET n = n + ?2;
+
+-- name: add_parked_to_tally
+INSERT INTO tallies (scope_id, state, n) VALUES (:scope_id, 'parked', 1)
+ON CONFLICT (scope_id, state) DO UPDATE SET n = n + 1;
 
 -- name: add_duplicate
 INSERT INTO duplicates (delivery_id, noted_at_us, correlation_id, receiver)
@@ -149,7 +160,7 @@ SELECT d.id, d.envelope_id, d.scope_id, d.attempts, e.method, e.module, e.interf
 FROM deliveries d
 JOIN envelopes e ON e.id = d.envelope_id
 LEFT JOIN collapsed k ON k.delivery_id = d.id
-WHERE d.lane_id = :lane_id AND d.state = 'pending'
+WHERE d.lane_id = :lane_id AND d.id >= :head_id AND d.state = 'pending'
 ORDER BY d.id;
 
 -- name: get_merged
@@ -232,7 +243,10 @@ SET needed = needed - 1,
 WHERE id = :envelope_id;
 
 -- name: next_in_lane
-SELECT id, next_attempt_at_us FROM deliveries WHERE lane_id = :lane_id AND state = 'pending' ORDER BY id LIMIT 1;
+SELECT d.id, d.next_attempt_at_us
+FROM lanes l JOIN deliveries d ON d.lane_id = l.id AND d.id >= l.head_id
+WHERE l.id = :lane_id AND d.state = 'pending'
+ORDER BY d.id LIMIT 1;
 
 -- name: free_lane
 UPDATE lanes
@@ -380,9 +394,9 @@ SELECT state, sum(n) AS n FROM tallies GROUP BY state HAVING sum(n) > 0;
 -- Of what is pending: held for want of certainty, and paused with the provider or the module.
 WITH held AS (
     SELECT c.still_since_us IS NOT NULL AS still, count(*) AS n
-    FROM lanes l
-    JOIN channels c ON c.id = l.channel_id
-    JOIN deliveries d ON d.lane_id = l.id AND d.state = 'pending'
+    FROM lanes l INDEXED BY lanes_held
+    CROSS JOIN channels c ON c.id = l.channel_id
+    CROSS JOIN deliveries d ON d.lane_id = l.id AND d.id >= l.head_id AND d.state = 'pending'
     WHERE l.held_since_us IS NOT NULL
     GROUP BY 1
 )

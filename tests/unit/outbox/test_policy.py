@@ -117,5 +117,7 @@ def test_the_payload_is_kept_only_where_a_person_may_need_it(state: DeliveryStat
 
 
 def test_a_delivered_payload_may_be_kept_for_some_hours() -> None:
-    until = payload_until(DeliveryState.DELIVERED, ended_at=NOW, fleeting=False, settings=DeliverySettings(keep_payload_hours=12))
+    until = payload_until(
+        DeliveryState.DELIVERED, ended_at=NOW, fleeting=False, settings=DeliverySettings(keep_payload_hours=12)
+    )
     assert until == NOW + timedelta(hours=12)

@@ -48,7 +48,8 @@ CREATE TABLE scopes (
     UNIQUE (channel_id, customer_address, agreement, interface_role, provider)
 ) STRICT;
 
--- How many deliveries a scope has in each state; kept by the triggers below, so that nobody ever counts a million rows.
+-- How many deliveries a scope has in each state, so that nobody ever counts a million rows. Kept by the triggers below;
+-- what is recorded is added once for all that share a commit.
 CREATE TABLE tallies (
     scope_id INTEGER NOT NULL REFERENCES scopes (id),
     state    TEXT NOT NULL,
@@ -87,6 +88,7 @@ CREATE INDEX envelopes_by_correlation ON envelopes (correlation_id);
 
 -- The lines in which order is kept, ONE ROW PER LANE. A lane offers its oldest pending delivery, its head; what waits
 -- behind it is not looked at. Finding the next thing to do therefore costs the same behind a million waiting rows.
+-- Nothing before the head is pending.
 CREATE TABLE lanes (
     id               INTEGER PRIMARY KEY,
     key              BLOB NOT NULL UNIQUE CHECK (length(key) = 16), -- digest of provider, customer, module, owner, object
@@ -135,17 +137,12 @@ CREATE TABLE deliveries (
     CHECK ((state = 'pending') = (payload_until_us IS NULL)),
     CHECK ((state = 'pending') = (forget_at_us IS NULL))
 ) STRICT;
-CREATE INDEX deliveries_by_content ON deliveries (lane_id, content_digest);
-CREATE INDEX deliveries_pending ON deliveries (lane_id, id) WHERE state = 'pending';
+CREATE INDEX deliveries_by_lane ON deliveries (lane_id, id);
 CREATE INDEX deliveries_needed ON deliveries (scope_id, state, id) WHERE payload_until_us IS NOT 0;
 CREATE INDEX deliveries_fleeting ON deliveries (expires_base_us) WHERE fleeting = 1 AND state = 'pending';
 CREATE INDEX deliveries_keeping ON deliveries (payload_until_us) WHERE payload_until_us > 0;
 CREATE INDEX deliveries_to_forget ON deliveries (forget_at_us) WHERE forget_at_us IS NOT NULL;
 
-CREATE TRIGGER deliveries_added AFTER INSERT ON deliveries BEGIN
-    INSERT INTO tallies (scope_id, state, n) VALUES (NEW.scope_id, NEW.state, 1)
-    ON CONFLICT (scope_id, state) DO UPDATE SET n = n + 1;
-END;
 CREATE TRIGGER deliveries_moved AFTER UPDATE OF state ON deliveries WHEN OLD.state <> NEW.state BEGIN
     UPDATE tallies SET n = n - 1 WHERE scope_id = OLD.scope_id AND state = OLD.state;
     INSERT INTO tallies (scope_id, state, n) VALUES (NEW.scope_id, NEW.state, 1)
