@@ -9,6 +9,7 @@
     │   ├── StoreMismatch     made for another chain, contract or schema; refuse to start
     ├── ChainError
     │   ├── ChainUnavailable  no usable answer from the RPC; the view ages, the watcher tries again
+    │   │   ├── ChainForkedDeeply  none of the blocks we remember is left; start over, beside what we know
     │   │   └── ChainAnswerTooLarge  over our limit; ask for less at once
     │   ├── ChainReorganised  the block we stand on is gone; walk back
     │   ├── ContractMismatch  these are not the contracts we were told to follow
@@ -61,6 +62,10 @@ class ChainUnavailable(ChainError):
 
 class ChainAnswerTooLarge(ChainUnavailable):
     """An answer over our limit of bytes; asking for less may help."""
+
+
+class ChainForkedDeeply(ChainUnavailable):
+    """The endpoint's chain has none of the blocks that we remember, though it is not behind them."""
 
 
 class ChainReorganised(ChainError):

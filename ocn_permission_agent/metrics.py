@@ -46,9 +46,12 @@ class Metrics:
         self.breaker_state = gauge("breaker_state", "0 closed, 1 probing, 2 open.", ("provider",))
         self.consent_view_age_seconds = gauge("consent_view_age_seconds", "Age of what we know of the chain.")
         self.chain_head_lag_blocks = gauge(
-            "chain_head_lag_blocks", "Blocks between the endpoint's head and the cursor.", ("endpoint",)
+            "chain_head_lag_blocks", "Blocks between the endpoint's head and the highest one seen.", ("endpoint",)
         )
         self.rpc_disagreements = counter("rpc_disagreements", "Times that two RPC endpoints contradicted each other.")
+        self.consent_audit_differences = counter(
+            "consent_audit_differences", "Entries of the contracts that differed from what we knew, found by audits."
+        )
         self.revoke_to_stop_seconds = histogram(
             "revoke_to_stop_seconds", "From a revoke's block to the last copy withdrawn.", _LATENCY_BUCKETS
         )

@@ -1,12 +1,14 @@
 """A watcher beside a sandbox chain, with a real store: polled by the test, never by time."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ocn_permission_agent.chain.audit import Auditor
 from ocn_permission_agent.chain.decisions import DecisionStore
+from ocn_permission_agent.chain.endpoints import Endpoints
 from ocn_permission_agent.chain.rpc import RpcClient
 from ocn_permission_agent.chain.scan import SyncProgress
 from ocn_permission_agent.chain.settings import ChainSettings
@@ -66,6 +68,8 @@ class Watched:
     """A watcher, its view, and short questions to it."""
 
     watcher: Watcher
+    auditor: Auditor
+    endpoints: Endpoints
     view: ConsentView
     database: Database
     log: Lines
@@ -118,9 +122,11 @@ async def watching(
     view = ConsentView(clock=clock, max_staleness_seconds=chosen.max_staleness_seconds, metrics=metrics)
     database = await Database.open(path, metrics=metrics, clock=clock)
     try:
-        async with RpcClient(url=chosen.rpc_urls[0], clock=clock) as rpc:
+        async with AsyncExitStack() as opened:
+            rpcs = [await opened.enter_async_context(RpcClient(url=url, clock=clock)) for url in chosen.rpc_urls]
+            endpoints = Endpoints(rpcs=rpcs, settings=chosen, clock=clock, metrics=metrics, log=log)
             watcher = Watcher(
-                rpc=rpc,
+                endpoints=endpoints,
                 store=ChainStore(database),
                 decisions=DecisionStore(database),
                 view=view,
@@ -129,11 +135,27 @@ async def watching(
                 consent=consent or ConsentSettings(),
                 operator=wallet_address("operator"),
                 public_url=public_url,
-                metrics=metrics,
                 log=log,
                 jitter=lambda: 0.5,
             )
-            yield Watched(watcher=watcher, view=view, database=database, log=log, metrics=metrics)
+            auditor = Auditor(
+                watcher=watcher,
+                endpoints=endpoints,
+                store=ChainStore(database),
+                settings=chosen,
+                clock=clock,
+                metrics=metrics,
+                log=log,
+            )
+            yield Watched(
+                watcher=watcher,
+                auditor=auditor,
+                endpoints=endpoints,
+                view=view,
+                database=database,
+                log=log,
+                metrics=metrics,
+            )
     finally:
         await database.close()
 

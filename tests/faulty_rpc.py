@@ -1,5 +1,7 @@
 """A JSON-RPC endpoint before a real one, that breaks in the ways in which public endpoints do."""
 
+import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +21,9 @@ class Faults:
     `widest` refuses logs of more blocks than this. `hide` is a set of transaction hashes whose logs are not told.
     `by_hash` false refuses calls at a block's hash. `status` answers that instead of anything. `chain_id` is told
     instead of the real one. `drop_last` leaves out the last item of every batch; `shift_ids` counts them wrong.
-    `methods_refused` answers an error to these. `asked` counts calls by method.
+    `methods_refused` answers an error to these. `lies` answers that to calls with this calldata. `latest` is told as
+    the head instead of the real one. `fork` gives every block but the first another hash, as on a fork.
+    `slow_seconds` passes before any answer. `asked` counts calls by method.
     """
 
     widest: int | None = None
@@ -32,6 +36,11 @@ class Faults:
     shift_ids: bool = False
     raw_answer: bytes | None = None
     methods_refused: set[str] = field(default_factory=set)
+    lies: dict[str, str] = field(default_factory=dict)
+    latest: int | None = None
+    fork: str = ""
+    forked: dict[str, str] = field(default_factory=dict)
+    slow_seconds: float = 0.0
     asked: dict[str, int] = field(default_factory=dict)
     requests: int = 0
 
@@ -55,7 +64,9 @@ async def faulty_rpc(behind: str) -> AsyncIterator[FaultyRpc]:
                 return web.Response(status=faults.status, headers=headers)
             if faults.raw_answer is not None:
                 return web.Response(body=faults.raw_answer)
-            calls = orjson.loads(await request.read())
+            if faults.slow_seconds:
+                await asyncio.sleep(faults.slow_seconds)
+            calls = [_aged(call, faults) for call in orjson.loads(await request.read())]
             refused = {call["id"]: refusal for call in calls if (refusal := _refusal(call, faults)) is not None}
             passed = [call for call in calls if call["id"] not in refused]
             found: list[Item] = list(refused.values())
@@ -84,6 +95,8 @@ def _refusal(call: Item, faults: Faults) -> Item | None:
         sentence = "not here"
     if method == "eth_chainId" and faults.chain_id is not None:
         return {"jsonrpc": "2.0", "id": call["id"], "result": hex(faults.chain_id)}
+    if method == "eth_call" and params[0].get("data") in faults.lies:
+        return {"jsonrpc": "2.0", "id": call["id"], "result": faults.lies[params[0]["data"]]}
     if method == "eth_getLogs" and faults.widest is not None:
         first, last = params[0]["fromBlock"], params[0]["toBlock"]
         if last != "latest" and int(last, 16) - int(first, 16) >= faults.widest:
@@ -95,11 +108,46 @@ def _refusal(call: Item, faults: Faults) -> Item | None:
     return {"jsonrpc": "2.0", "id": call["id"], "error": {"code": -32005, "message": sentence}}
 
 
+def _aged(call: Item, faults: Faults) -> Item:
+    """The call of somebody for whom an older block is the newest one."""
+    if faults.fork:
+        call = call | {"params": _real(call["params"], faults)}
+    if faults.latest is None or call["method"] not in {"eth_getBlockByNumber", "eth_getLogs"}:
+        return call
+    params = list(call["params"])
+    if params[0] == "latest":
+        params[0] = hex(faults.latest)
+    elif isinstance(params[0], str) and int(params[0], 16) > faults.latest:
+        params[0] = "0xffffffff"
+    elif isinstance(params[0], dict) and params[0].get("toBlock") == "latest":
+        params[0] = params[0] | {"toBlock": hex(faults.latest)}
+    return call | {"params": params}
+
+
 def _changed(item: Item, faults: Faults) -> Item:
     result = item.get("result")
     if isinstance(result, list):
         item["result"] = [log for log in result if log.get("transactionHash") not in faults.hide]
+    if faults.fork and isinstance(result, dict) and result.get("number") not in {None, "0x0"}:
+        item["result"] = result | {name: _forked(result[name], faults.fork) for name in ("hash", "parentHash")}
+        faults.forked[item["result"]["hash"]] = result["hash"]
     return item
+
+
+def _forked(block_hash: str, fork: str) -> str:
+    return "0x" + hashlib.sha256(f"{fork}{block_hash}".encode()).hexdigest()
+
+
+def _real(params: list[Any], faults: Faults) -> list[Any]:
+    """Questions about blocks of the fork, asked of the real chain."""
+    return [
+        faults.forked.get(each, each)
+        if isinstance(each, str)
+        else {"blockHash": faults.forked.get(each["blockHash"], each["blockHash"])}
+        if isinstance(each, dict) and "blockHash" in each
+        else each
+        for each in params
+    ]
 
 
 def _batch(items: list[Item], faults: Faults) -> list[Item]:

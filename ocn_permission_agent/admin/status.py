@@ -11,11 +11,16 @@ from ocn_permission_agent.outbox.store import Counts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointStatus:
-    """One RPC endpoint. `name` is its host only: paths may hold keys. `head` is None before its first answer."""
+    """One RPC endpoint. `name` is its host only: paths may hold keys. `head` is None before its first answer.
+
+    `followed` tells that its chain is the one we follow, `complaint` why it holds all copies (C8).
+    """
 
     name: str
     head: int | None
     reachable: bool
+    followed: bool = True
+    complaint: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +69,13 @@ def status_document(status: Status) -> dict[str, object]:
             "fresh": chain.fresh,
             "age_seconds": None if age is None or math.isinf(age) else round(age, 3),
             "endpoints": [
-                {"name": endpoint.name, "head": endpoint.head, "reachable": endpoint.reachable}
+                {
+                    "name": endpoint.name,
+                    "head": endpoint.head,
+                    "reachable": endpoint.reachable,
+                    "followed": endpoint.followed,
+                    "complaint": endpoint.complaint,
+                }
                 for endpoint in chain.endpoints
             ],
         },

@@ -17,9 +17,11 @@ from contextlib import AsyncExitStack
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from ocn_permission_agent import __version__
 from ocn_permission_agent.admin.desk import Desk
 from ocn_permission_agent.admin.server import AdminServer
 from ocn_permission_agent.admin.status import ChainStatus, EndpointStatus, Status
+from ocn_permission_agent.app.engine import Engine, open_engine
 from ocn_permission_agent.app.keeping import Keeping
 from ocn_permission_agent.app.supervise import supervise
 from ocn_permission_agent.chain.decisions import Decider
@@ -32,9 +34,6 @@ from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.proxy.listener import Proxy
-
-from ocn_permission_agent import __version__
-from ocn_permission_agent.app.engine import Engine, open_engine
 
 T = TypeVar("T")
 
@@ -173,7 +172,16 @@ class Agent:
                 head_time=None if head is None else index.block_time,
                 fresh=fresh,
                 age_seconds=age,
-                endpoints=(EndpointStatus(name=self._endpoint(), head=head, reachable=fresh),),
+                endpoints=tuple(
+                    EndpointStatus(
+                        name=each.name,
+                        head=each.head,
+                        reachable=each.reachable,
+                        followed=each.followed,
+                        complaint=each.complaint,
+                    )
+                    for each in self._engine.endpoints.states()
+                ),
             ),
             services=sum(service.listed for service in index.services()),
             agreements=sum(not agreement.verdict.closed for agreement in index.agreements()),
@@ -252,10 +260,11 @@ class Agent:
             async with asyncio.TaskGroup() as group:
                 for name, loop in (
                     ("watcher", engine.watcher.run),
+                    ("auditor", engine.auditor.run),
                     ("dispatcher", engine.dispatcher.run),
                     ("upkeep", engine.upkeep.run),
-                    ("keeping", self._keeping.tend),
                     ("ledger", engine.keeper.run),
+                    ("keeping", self._keeping.tend),
                 ):
                     group.create_task(
                         supervise(name, loop, clock=self._clock, log=self._log, stopping=self._stop_asked.is_set),

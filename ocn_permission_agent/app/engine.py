@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ocn_permission_agent.app.node_versions import NodeVersions
+from ocn_permission_agent.chain.audit import Auditor
 from ocn_permission_agent.chain.decisions import Decider, DecisionStore
+from ocn_permission_agent.chain.endpoints import Endpoints
 from ocn_permission_agent.chain.rpc import RpcClient
 from ocn_permission_agent.chain.store import ChainStore
 from ocn_permission_agent.chain.watcher import Watcher
@@ -38,6 +40,8 @@ class Engine:
     database: Database
     outbox: SqliteOutbox
     watcher: Watcher
+    auditor: Auditor
+    endpoints: Endpoints
     decider: Decider
     dispatcher: Dispatcher
     upkeep: Upkeep
@@ -71,13 +75,14 @@ async def open_engine(
     """
     database = await Database.open(config.store_path, metrics=metrics, clock=clock)
     opened.push_async_callback(database.close)
-    rpc = await opened.enter_async_context(RpcClient(url=config.chain.rpc_urls[0], clock=clock))
+    rpcs = [await opened.enter_async_context(RpcClient(url=url, clock=clock)) for url in config.chain.rpc_urls]
+    endpoints = Endpoints(rpcs=rpcs, settings=config.chain, clock=clock, metrics=metrics, log=log)
     own = await opened.enter_async_context(HttpTransport.trusted())
     remote = await opened.enter_async_context(HttpTransport.guarded(config.network))
     ledger = SqliteLedger(database)
     outbox = SqliteOutbox(database, settings=config.delivery, ledger=ledger, metrics=metrics)
     watcher = Watcher(
-        rpc=rpc,
+        endpoints=endpoints,
         store=ChainStore(database),
         decisions=DecisionStore(database),
         view=view,
@@ -86,6 +91,14 @@ async def open_engine(
         consent=config.consent,
         operator=address(config.operator_key.address),
         public_url=config.public_url,
+        log=log,
+    )
+    auditor = Auditor(
+        watcher=watcher,
+        endpoints=endpoints,
+        store=ChainStore(database),
+        settings=config.chain,
+        clock=clock,
         metrics=metrics,
         log=log,
     )
@@ -119,17 +132,18 @@ async def open_engine(
         spread=random.random,
     )
     upkeep = Upkeep(store=outbox, view=view, clock=clock, metrics=metrics, log=log)
-    keeper = Keeper(ledger=ledger, key=config.operator_key, days=config.delivery.ledger_days, clock=clock, log=log)
     decisions = DecisionStore(database)
     decider = Decider(store=decisions, view=view, clock=clock, log=log, withdraw=upkeep.withdraw_closed)
     return Engine(
         database=database,
+        decider=decider,
         outbox=outbox,
         watcher=watcher,
-        decider=decider,
+        auditor=auditor,
+        endpoints=endpoints,
         dispatcher=dispatcher,
         upkeep=upkeep,
-        keeper=keeper,
+        keeper=Keeper(ledger=ledger, key=config.operator_key, days=config.delivery.ledger_days, clock=clock, log=log),
     )
 
 

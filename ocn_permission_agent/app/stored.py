@@ -3,6 +3,7 @@
 import structlog
 
 from ocn_permission_agent.chain.decisions import DecisionStore
+from ocn_permission_agent.chain.endpoints import Endpoints
 from ocn_permission_agent.chain.rpc import RpcClient
 from ocn_permission_agent.chain.store import ChainStore
 from ocn_permission_agent.chain.watcher import Watcher
@@ -22,12 +23,18 @@ async def stored_index(config: Config) -> ConsentIndex:
         StoreUnavailable: the store cannot be read.
         StoreMismatch: it was made for other contracts.
     """
-    clock, metrics = SystemClock(), Metrics()
+    clock, metrics, log = SystemClock(), Metrics(), structlog.get_logger()
     view = ConsentView(clock=clock, max_staleness_seconds=config.chain.max_staleness_seconds, metrics=metrics)
     database = ReadOnlyDatabase.look(config.store_path)
     try:
         watcher = Watcher(
-            rpc=RpcClient(url=config.chain.rpc_urls[0], clock=clock),
+            endpoints=Endpoints(
+                rpcs=[RpcClient(url=url, clock=clock) for url in config.chain.rpc_urls],
+                settings=config.chain,
+                clock=clock,
+                metrics=metrics,
+                log=log,
+            ),
             store=ChainStore(database),
             decisions=DecisionStore(database),
             view=view,
@@ -36,8 +43,7 @@ async def stored_index(config: Config) -> ConsentIndex:
             consent=config.consent,
             operator=address(config.operator_key.address),
             public_url=config.public_url,
-            metrics=metrics,
-            log=structlog.get_logger(),
+            log=log,
         )
         await watcher.restore()
     finally:

@@ -21,6 +21,9 @@ _GET_SERVICE = keccak(b"getService(address)")[:4]
 _HAS_AGREEMENT = keccak(b"hasUserAgreementByAddress(address,address)")[:4]
 _PARTY_BY_ADDRESS = keccak(b"getPartyDetailsByAddress(address)")[:4]
 _PARTY_BY_KEY = keccak(b"getPartyDetailsByOcpi(bytes2,bytes3)")[:4]
+_GET_PARTIES = keccak(b"getParties()")[:4]
+_GET_PROVIDERS = keccak(b"getProviders()")[:4]
+_AGREEMENTS_OF = keccak(b"getUserAgreementsByAddress(address)")[:4]
 _GET_NODE = keccak(b"getNode(address)")[:4]
 
 
@@ -48,6 +51,21 @@ def party_by_key(party: Party) -> bytes:
 def get_node(operator: Address) -> bytes:
     """Registry: an operator's domain."""
     return _GET_NODE + _word(operator)
+
+
+def get_parties() -> bytes:
+    """Registry: every address that ever registered a party."""
+    return _GET_PARTIES
+
+
+def get_providers() -> bytes:
+    """Permissions: an address for each time that somebody listed a service without having one."""
+    return _GET_PROVIDERS
+
+
+def agreements_of(customer: Address) -> bytes:
+    """Permissions: a provider for each grant of a customer, revoked ones too (T2). Never the truth, only a count."""
+    return _AGREEMENTS_OF + _word(customer)
 
 
 def _word(account: Address) -> bytes:

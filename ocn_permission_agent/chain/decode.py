@@ -170,6 +170,14 @@ def read_key(data: bytes) -> Address:
     return _address_at(data, 0)
 
 
+def read_addresses(data: bytes) -> tuple[Address, ...]:
+    """`getParties`, `getProviders`, `getUserAgreementsByAddress`: a list of addresses."""
+    start, length = _tail(data, 0)
+    if length > (len(data) - start) // 32:
+        raise Malformed("a length beyond the data")
+    return tuple(_address_in(data[at : at + 32]) for at in range(start, start + length * 32, 32))
+
+
 def read_domain(data: bytes) -> bytes:
     """`getNode`: the domain, raw."""
     if len(data) > SIZE_LIMIT_BYTES:

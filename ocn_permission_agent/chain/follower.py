@@ -8,24 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ocn_permission_agent.chain.blocks import Header, RawLog
-from ocn_permission_agent.chain.cursor import (
-    WINDOW_BLOCKS,
-    Link,
-    Window,
-    fork_point,
-    is_chain,
-    pairs_that_lost_a_revoke,
-)
+from ocn_permission_agent.chain.cursor import WINDOW_BLOCKS, Link, Window, fork_point, is_chain
+from ocn_permission_agent.chain.links import demand_logs_of, links_of, touched_of, waits
 from ocn_permission_agent.chain.reader import StateReader
 from ocn_permission_agent.chain.scan import Report, Scanner, SyncProgress
+from ocn_permission_agent.chain.settings import ChainSettings
 from ocn_permission_agent.chain.source import ChainSource
 from ocn_permission_agent.chain.store import ChainStore, Progress
-from ocn_permission_agent.chain.touched import Touched, everything, touched_by
+from ocn_permission_agent.chain.touched import Touched, everything
 from ocn_permission_agent.consent.address import Position
-from ocn_permission_agent.consent.events import FIRST_OBSERVATION, Event, Evidence, PinsBegun, RevokeReorganised
+from ocn_permission_agent.consent.events import FIRST_OBSERVATION, Event, Evidence, PinsBegun
 from ocn_permission_agent.consent.facts import Facts
 from ocn_permission_agent.consent.fold import apply
-from ocn_permission_agent.errors import ChainReorganised, ChainUnavailable
+from ocn_permission_agent.errors import ChainForkedDeeply, ChainReorganised, ChainUnavailable
 
 #: headers asked for first when looking for a common block; doubled each time
 _FIRST_LOOK_BACK = 8
@@ -40,21 +35,53 @@ class Move:
     dropped_blocks: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundLog:
+    """The event of a log that an endpoint had not told, and the block it says it is in."""
+
+    event: Event
+    block_hash: str
+
+
 class Follower:
     """Stands on a block; `advance` moves it to the head."""
 
-    def __init__(self, *, source: ChainSource, scanner: Scanner, reader: StateReader, store: ChainStore) -> None:
-        self._source = source
-        self._scanner = scanner
-        self._reader = reader
+    def __init__(self, *, source: ChainSource, settings: ChainSettings, store: ChainStore) -> None:
+        self._settings = settings
         self._store = store
         self._window = Window()
         self._progress: Progress | None = None
+        self.follow(source)
+
+    def follow(self, source: ChainSource) -> None:
+        """Go on by another endpoint."""
+        self._source = source
+        self._scanner = Scanner(source=source, settings=self._settings)
+        self._reader = StateReader(source=source, settings=self._settings)
+
+    def settle(self, store: ChainStore) -> None:
+        """From now on this is where what we know is stored: an epoch that was read beside another took its place."""
+        self._store = store
 
     @property
     def tip(self) -> Link | None:
         """The block we stand on, with all that was known there; None before the first sync."""
         return self._window.tip
+
+    @property
+    def window(self) -> Window:
+        """The newest blocks, with what was known at each."""
+        return self._window
+
+    @property
+    def first_block(self) -> int:
+        """Where reading began; 0 before it did."""
+        return 0 if self._progress is None else self._progress.first_block
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything up to the tip was read."""
+        return self._progress is not None and self._progress.complete
 
     @property
     def synced_once(self) -> bool:
@@ -71,12 +98,13 @@ class Follower:
         headers = await self._store.headers()
         if headers:
             events = await self._store.events(after=-1, until=headers[-1].number)
-            self._window = Window(tuple(_links(Facts.none(), headers, events)))
+            self._window = Window(tuple(links_of(Facts.none(), headers, events)))
 
     async def advance(self, report: Report) -> Move | None:
         """Go to the head and tell the way; None when the endpoint is behind the block we stand on.
 
         Raises:
+            ChainForkedDeeply: the endpoint has none of the blocks we remember, though it is not behind them.
             ChainUnavailable: no usable answer; we stand where we stood.
             ChainReorganised: blocks changed while we looked; likewise.
             StoreUnavailable: likewise.
@@ -95,6 +123,44 @@ class Follower:
             return await self._cross_gap(report)
         return await self._step(base, glimpse.head, glimpse.logs if base == tip.header.number else None)
 
+    async def look_again(self, touched: Touched) -> Move:
+        """Look at entries at the block we stand on, without moving.
+
+        Raises:
+            As `advance`.
+        """
+        tip = self._window.tip
+        if tip is None:
+            raise ChainUnavailable("nothing was read yet")
+        seen = sum(event.evidence.observed for event in tip.events)
+        facts, observed = await self._reader.observe(tip.facts, touched, tip.header, first_index=seen)
+        if observed:
+            await self._store.add_found(observed)
+            tip = replace(tip, events=(*tip.events, *observed), facts=facts)
+            self._window = Window((*self._window.links[:-1], tip))
+        return Move(tip=tip, events=observed)
+
+    async def take_found(self, found: Sequence[FoundLog]) -> tuple[Event, ...]:
+        """Put logs that were not told into their places, and fold everything anew; gives those that were new to us.
+
+        Logs of blocks that are not those we stand on are left out.
+
+        Raises:
+            StoreUnavailable: nothing was changed.
+        """
+        hashes = {link.header.number: link.header.hash for link in self._window.links}
+        top = max(hashes, default=-1)
+        events = tuple(
+            each.event
+            for each in found
+            if each.event.evidence.block_number <= top
+            and hashes.get(each.event.evidence.block_number, each.block_hash) == each.block_hash
+        )
+        if events:
+            await self._store.add_found(events)
+            await self.restore()
+        return events
+
     # --- block by block, and over a fork --------------------------------------------------------------------------
 
     async def _common_block(self, tip: Header, head: Header) -> int:
@@ -110,10 +176,10 @@ class Follower:
             if common is not None:
                 return common
             highest, width = lowest - 1, width * 2
-        raise ChainUnavailable(
-            f"{self._source.endpoint} shares none of the newest {len(self._window.links)} blocks we know: "
-            "it is far behind, or the chain was reorganised deeper than that"
-        )
+        known = len(self._window.links)
+        if head.number < oldest:
+            raise ChainUnavailable(f"{self._source.endpoint} is far behind the newest {known} blocks we know")
+        raise ChainForkedDeeply(f"{self._source.endpoint} has none of the newest {known} blocks we know")
 
     async def _step(self, base: int, head: Header, logs: Sequence[RawLog] | None) -> Move:
         """Put the blocks above `base` on it; what stood there before is dropped and looked at again."""
@@ -124,7 +190,7 @@ class Follower:
         if headers[0].parent_hash != kept.tip.header.hash:
             raise ChainReorganised(f"{self._source.endpoint} changed its blocks while we looked")
         found = await self._logs_up_to(head, base + 1) if logs is None else logs
-        _demand_logs_of(headers, found)
+        demand_logs_of(headers, found)
         gone = self._window.above(base)
         dropped = [event for link in gone for event in link.events]
         move = await self._land(kept, kept.tip.facts, headers, found, dropped)
@@ -166,7 +232,7 @@ class Follower:
             return None
         headers = await self._headers_up_to(head, first)
         logs = await self._logs_up_to(head, first)
-        _demand_logs_of(headers, logs)
+        demand_logs_of(headers, logs)
         facts, after = Facts.none(), -1
         if self._window.tip is not None:
             facts, after = self._window.tip.facts, self._window.tip.header.number
@@ -213,12 +279,12 @@ class Follower:
             dropped: events of blocks that are gone; None after a gap, when everything is looked at.
         """
         head, above = headers[-1], headers[0].number - 1
-        links = list(_links(base, headers, await self._scanner.decode(logs, recent=True)))
-        waiting = _waits(base, dropped or (), head)
+        links = links_of(base, headers, await self._scanner.decode(logs, recent=True))
+        waiting = waits(base, dropped or (), head)
         facts = links[-1].facts
         for event in waiting:
             facts = apply(facts, event)
-        touched = everything(facts) if dropped is None else _touched(dropped, links)
+        touched = everything(facts) if dropped is None else touched_of(dropped, links)
         facts, observed = await self._reader.observe(facts, touched, head, first_index=len(waiting))
         if facts.pins is None:
             place = Position(head.number, FIRST_OBSERVATION + len(waiting) + len(observed))
@@ -238,43 +304,6 @@ class Follower:
         )
         self._window, self._progress = window, progress
         return Move(tip=links[-1], events=events)
-
-
-def _touched(dropped: Sequence[Event], links: Sequence[Link]) -> Touched:
-    return touched_by([*dropped, *(event for link in links for event in link.events)])
-
-
-def _waits(base: Facts, dropped: Sequence[Event], head: Header) -> tuple[Event, ...]:
-    """A revoke that was reorganised makes its grant wait anew, from the head on (C4)."""
-    pairs = sorted(pairs_that_lost_a_revoke(base, dropped))
-    return tuple(
-        RevokeReorganised(
-            evidence=Evidence(position=Position(head.number, FIRST_OBSERVATION + place)),
-            customer=customer,
-            provider=provider,
-        )
-        for place, (customer, provider) in enumerate(pairs)
-    )
-
-
-def _links(base: Facts, headers: Sequence[Header], events: Sequence[Event]) -> list[Link]:
-    """What was known after each block; events before the first block are folded into its base."""
-    links, facts, place = [], base, 0
-    for header in headers:
-        start = place
-        while place < len(events) and events[place].evidence.block_number <= header.number:
-            facts = apply(facts, events[place])
-            place += 1
-        own = tuple(event for event in events[start:place] if event.evidence.block_number == header.number)
-        links.append(Link(header=header, events=own, facts=facts))
-    return links
-
-
-def _demand_logs_of(headers: Sequence[Header], logs: Sequence[RawLog]) -> None:
-    """Every log must be of one of these very blocks."""
-    hashes = {header.number: header.hash for header in headers}
-    if any(hashes.get(log.block_number) != log.block_hash for log in logs):
-        raise ChainReorganised("logs and blocks are not of the same chain")
 
 
 def _told(progress: Progress, scanned_to: int, until: int, events: int) -> SyncProgress:

@@ -1,5 +1,6 @@
 """Looking at the state of what was touched, and telling what it says beyond the logs (consent.md C2)."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from ocn_permission_agent.chain.blocks import Header
 from ocn_permission_agent.chain.decode import (
     Malformed,
     operator_event,
+    read_addresses,
     read_domain,
     read_flag,
     read_key,
@@ -21,8 +23,10 @@ from ocn_permission_agent.consent.address import ZERO, Address, Position
 from ocn_permission_agent.consent.events import (
     FIRST_OBSERVATION,
     AgreementObserved,
+    DeletionsCounted,
     Event,
     Evidence,
+    GrantsCounted,
     KeyObserved,
     OperatorUnreadable,
     PartyChanged,
@@ -83,7 +87,36 @@ class StateReader:
             *(self._look_at_operator(operator) for operator in sorted(operators)),
         ]
         looker.take(looks, await self._source.ask([look.question for look in looks], at))
+        await self._count(looker, touched, at)
         return looker.facts, tuple(looker.observations)
+
+    def questions(self, touched: Touched) -> list[Question]:
+        """What `observe` asks about these entries themselves."""
+        looks = (
+            *(self._look_at_pair(*pair) for pair in sorted(touched.pairs)),
+            *(self._look_at_service(provider) for provider in sorted(touched.services)),
+            *(self._look_at_party(account) for account in sorted(touched.parties)),
+            *(self._look_at_key(party) for party in sorted(touched.keys)),
+            *(self._look_at_operator(operator) for operator in sorted(touched.operators)),
+        )
+        counts = [self._ask_permissions(abi.agreements_of(customer)) for customer in sorted(touched.customers)]
+        return [*(look.question for look in looks), *counts]
+
+    async def _count(self, looker: "_Looker", touched: Touched, at: Header) -> None:
+        """Compare the contract's lists with the logs; a list that is too large is passed over."""
+        customers = sorted(touched.customers)
+        questions = [self._ask_permissions(abi.agreements_of(customer)) for customer in customers]
+        if touched.listings:
+            questions.append(self._ask_permissions(abi.get_providers()))
+        if not questions:
+            return
+        lists = [_addresses(answer) for answer in await self._source.ask(questions, at)]
+        providers = lists.pop() if touched.listings else None
+        for customer, agreed in zip(customers, lists, strict=True):
+            if agreed is not None:
+                looker.count_grants(customer, Counter(agreed))
+        if providers is not None:
+            looker.count_deletions(sorted(touched.listings), Counter(providers))
 
     def _look_at_pair(self, customer: Address, provider: Address) -> Look:
         def tell(evidence: Evidence, answer: bytes | None) -> Event:
@@ -147,15 +180,40 @@ class _Looker:
 
     def take(self, looks: Sequence[Look], answers: Iterable[bytes | None]) -> None:
         for look, answer in zip(looks, answers, strict=True):
-            position = Position(self._at.number, self._first_index + len(self.observations))
             try:
-                event = look.tell(Evidence(position=position), answer)
+                self._keep(look.tell(self._evidence(), answer))
             except Malformed as error:
                 raise ChainUnavailable(f"the contracts answered something that {error}") from error
-            after = apply(self.facts, event)
-            if after is not self.facts:
-                self.facts = after
-                self.observations.append(event)
+
+    def count_grants(self, customer: Address, counted: Counter[Address]) -> None:
+        for provider in sorted(self.facts.pairs.get(customer, ())):
+            grants = counted[provider]
+            self._keep(GrantsCounted(evidence=self._evidence(), customer=customer, provider=provider, grants=grants))
+
+    def count_deletions(self, providers: Iterable[Address], counted: Counter[Address]) -> None:
+        """A provider stands in the list once for each listing after none; it has none now, or one more than ended."""
+        for provider in providers:
+            service = self.facts.services.get(provider)
+            deletions = counted[provider] - (1 if service is not None and service.listed else 0)
+            self._keep(DeletionsCounted(evidence=self._evidence(), provider=provider, deletions=deletions))
+
+    def _evidence(self) -> Evidence:
+        return Evidence(position=Position(self._at.number, self._first_index + len(self.observations)))
+
+    def _keep(self, event: Event) -> None:
+        after = apply(self.facts, event)
+        if after is not self.facts:
+            self.facts = after
+            self.observations.append(event)
+
+
+def _addresses(answer: bytes | None) -> tuple[Address, ...] | None:
+    if answer is None:
+        return None
+    try:
+        return read_addresses(answer)
+    except Malformed as error:
+        raise ChainUnavailable(f"the contracts answered something that {error}") from error
 
 
 def _demand(answer: bytes | None) -> bytes:

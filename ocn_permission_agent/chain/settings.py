@@ -11,7 +11,8 @@ class ChainSettings:
 
     `rpc_urls` may hold secrets and is never shown. `start_block` is the first block that is read, 0 to find that of the
     contracts' deployment. `genesis_hash` is empty to remember the one first seen. `confirmations` is the number of
-    blocks above what opens or redirects before it counts. From `max_staleness_seconds` on nothing is sent.
+    blocks above what opens or redirects before it counts. From `max_staleness_seconds` on nothing is sent. The state
+    is compared with the index, without logs, at the start and every `audit_seconds`.
     """
 
     rpc_urls: tuple[str, ...]
@@ -23,3 +24,4 @@ class ChainSettings:
     confirmations: int = 12
     poll_seconds: float = 5.0
     max_staleness_seconds: float = 60.0
+    audit_seconds: float = 3600.0

@@ -28,6 +28,15 @@ class Glimpse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """What an endpoint says beside the one that is followed; `block_hash` is None for a block that it does not have."""
+
+    chain_id: int
+    head: int
+    block_hash: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """An `eth_call`: which contract, which calldata."""
 
@@ -63,13 +72,28 @@ class ChainSource:
         latest = Call(method="eth_getBlockByNumber", params=("latest", False))
         logs = Call(method="eth_getLogs", params=(self._filter(hex(from_block), "latest"),))
         for _ in range(_GLIMPSES):
-            before, found, after = await self._rpc.batch([latest, logs, latest])
+            before, found, after, chain_id = await self._rpc.batch([latest, logs, latest, Call(method="eth_chainId")])
+            if quantity(self._rpc.demand(chain_id)) != self._settings.chain_id:
+                raise ChainUnavailable(f"{self.endpoint} serves another chain now")
             head, again = read_header(self._rpc.demand(before)), read_header(self._rpc.demand(after))
             if head is None or again is None:
                 raise ChainUnavailable(f"{self.endpoint} has no latest block")
             if head.hash == again.hash:
                 return Glimpse(head=head, logs=None if isinstance(found, Refusal) else read_logs(found))
         raise ChainUnavailable(f"{self.endpoint} shows a head that moves with every look")
+
+    async def glance(self, number: int) -> Glance:
+        """The chain's id, the head, and the hash of one block, in one batch."""
+        calls = [
+            Call(method="eth_chainId"),
+            Call(method="eth_getBlockByNumber", params=("latest", False)),
+            Call(method="eth_getBlockByNumber", params=(hex(number), False)),
+        ]
+        chain_id, latest, block = (self._rpc.demand(answer) for answer in await self._rpc.batch(calls))
+        head, header = read_header(latest), read_header(block)
+        if head is None:
+            raise ChainUnavailable(f"{self.endpoint} has no latest block")
+        return Glance(chain_id=quantity(chain_id), head=head.number, block_hash=None if header is None else header.hash)
 
     async def head(self) -> Header:
         """The newest block."""

@@ -43,6 +43,21 @@ def tell_event(log: Log, event: Event, facts: Facts) -> None:
             _tell_unreadable(log, event)
 
 
+def is_contradiction(event: Event, facts: Facts) -> bool:
+    """Whether the event is a look at the state that says what no log had said: logs were lost."""
+    match event:
+        case AgreementObserved() | GrantsCounted():
+            pair = facts.pair(event.customer, event.provider)
+            return pair is not None and (pair.contradicted is not None or pair.miscounted is not None)
+        case DeletionsCounted():
+            return True
+        case ServiceObserved():
+            service = facts.services.get(event.provider)
+            return service is not None and service.doubt is not None
+        case _:
+            return False
+
+
 def _tell_unreadable(log: Log, event: Event) -> None:
     match event:
         case ServiceUnreadable(provider=account, why=why):

@@ -8,29 +8,37 @@
                   └── after any trouble, for the endpoint behind the same name may be another one
 """
 
+import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ocn_permission_agent.chain.backoff import pause_seconds
-from ocn_permission_agent.chain.checks import Findings, check_chain
+from ocn_permission_agent.chain.checks import Findings
 from ocn_permission_agent.chain.cursor import Link
 from ocn_permission_agent.chain.decisions import DecisionStore, fold
-from ocn_permission_agent.chain.follower import Follower, Move
-from ocn_permission_agent.chain.reader import StateReader
-from ocn_permission_agent.chain.rpc import RpcClient
-from ocn_permission_agent.chain.scan import Report, Scanner, SyncProgress
+from ocn_permission_agent.chain.endpoints import Endpoints
+from ocn_permission_agent.chain.follower import Follower, FoundLog, Move
+from ocn_permission_agent.chain.resync import Resync
+from ocn_permission_agent.chain.scan import Report, SyncProgress
 from ocn_permission_agent.chain.settings import ChainSettings
 from ocn_permission_agent.chain.source import ChainSource
-from ocn_permission_agent.chain.store import ChainStore, Identity
-from ocn_permission_agent.chain.telling import tell_event
+from ocn_permission_agent.chain.store import ChainStore
+from ocn_permission_agent.chain.telling import is_contradiction, tell_event
+from ocn_permission_agent.chain.touched import Touched, touched_by
+from ocn_permission_agent.chain.trust import Trust
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.consent.index import ConsentIndex
 from ocn_permission_agent.consent.settings import ConsentSettings
 from ocn_permission_agent.consent.view import ConsentView
-from ocn_permission_agent.errors import ChainReorganised, ChainUnavailable, ContractMismatch, StoreUnavailable
+from ocn_permission_agent.errors import (
+    ChainForkedDeeply,
+    ChainReorganised,
+    ChainUnavailable,
+    ContractMismatch,
+    StoreUnavailable,
+)
 from ocn_permission_agent.log import Log
-from ocn_permission_agent.metrics import Metrics
 
 #: a chain that changes during this many looks in a row is no longer ordinary
 _RESTLESS_LOOKS = 3
@@ -40,7 +48,7 @@ class Watcher:
     """Keeps a `ConsentView` in step with the chain.
 
     Args:
-        rpc: the endpoint, open.
+        endpoints: whom to ask.
         store: the chain's tables.
         decisions: what the operator decided; in force before anything is published.
         view: gets each new index.
@@ -49,7 +57,6 @@ class Watcher:
         consent: what the operator decided about consent.
         operator: address of this node's operator key.
         public_url: what the Registry must have as this operator's domain.
-        metrics: gets the lag of the endpoint.
         log: one line per change.
         jitter: random numbers in [0, 1) that spread the pauses after failures.
     """
@@ -57,7 +64,7 @@ class Watcher:
     def __init__(
         self,
         *,
-        rpc: RpcClient,
+        endpoints: Endpoints,
         store: ChainStore,
         decisions: DecisionStore,
         view: ConsentView,
@@ -66,14 +73,11 @@ class Watcher:
         consent: ConsentSettings,
         operator: Address,
         public_url: str,
-        metrics: Metrics,
         log: Log,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._source = ChainSource(rpc=rpc, settings=settings)
-        scanner = Scanner(source=self._source, settings=settings)
-        reader = StateReader(source=self._source, settings=settings)
-        self._follower = Follower(source=self._source, scanner=scanner, reader=reader, store=store)
+        self._endpoints = endpoints
+        self._follower = Follower(source=endpoints.followed, settings=settings, store=store)
         self._store = store
         self._decisions = decisions
         self._view = view
@@ -81,13 +85,59 @@ class Watcher:
         self._settings = settings
         self._consent = consent
         self._operator = operator
-        self._public_url = public_url
-        self._lag = metrics.chain_head_lag_blocks.labels(endpoint=self._source.endpoint)
+        self._trust = Trust(
+            endpoints=endpoints, store=store, settings=settings, operator=operator, public_url=public_url
+        )
         self._log = log
         self._jitter = jitter
         self._restored = False
-        self._checked = False
         self._alarmed: str | None = None
+        self._resync: Resync | None = None
+        self._look_again = Touched()
+        self._found: list[FoundLog] = []
+        self._polled = asyncio.Event()
+        self._contradiction = asyncio.Event()
+
+    @property
+    def _source(self) -> ChainSource:
+        return self._endpoints.followed
+
+    # --- for the auditor ------------------------------------------------------------------------------------------
+
+    @property
+    def tip(self) -> Link | None:
+        """The block we stand on; None before the first sync."""
+        return self._follower.tip if self._follower.synced_once else None
+
+    @property
+    def first_block(self) -> int:
+        """Where reading began."""
+        return self._follower.first_block
+
+    async def first_poll(self) -> None:
+        """Wait until a poll of this run was complete."""
+        await self._polled.wait()
+
+    async def contradiction(self) -> None:
+        """Wait until a look at the state contradicted the logs."""
+        await self._contradiction.wait()
+
+    def take_contradiction(self) -> bool:
+        """Whether that happened since this was asked last."""
+        happened = self._contradiction.is_set()
+        self._contradiction.clear()
+        return happened
+
+    def look_at(self, touched: Touched) -> None:
+        """Look at these entries at the next poll, and have them compared between the endpoints."""
+        self._look_again |= touched
+        self._endpoints.dispute(touched)
+
+    def take_found(self, found: Sequence[FoundLog]) -> None:
+        """Put these logs into their places at the next poll."""
+        self._found += found
+
+    # --- following ------------------------------------------------------------------------------------------------
 
     async def restore(self) -> None:
         """Publish what the store remembers, not yet fresh. Needs no chain; later calls do nothing.
@@ -98,9 +148,7 @@ class Watcher:
         """
         if self._restored:
             return
-        genesis_hash = await self._store.genesis_hash()
-        if genesis_hash is not None:
-            await self._store.claim(self._identity(genesis_hash))
+        await self._trust.claim_store()
         self._view.decide(fold(await self._decisions.all()))
         await self._follower.restore()
         if self._follower.tip is not None and self._follower.synced_once:
@@ -108,21 +156,12 @@ class Watcher:
         self._restored = True
 
     async def check(self) -> Findings:
-        """Ask the endpoint everything of C12 now; changes nothing.
+        """Ask the followed endpoint everything of C12 now; changes nothing.
 
         Raises:
             ChainUnavailable: no usable answer.
         """
-        try:
-            return await check_chain(
-                self._source,
-                settings=self._settings,
-                remembered_genesis=await self._store.genesis_hash(),
-                operator=self._operator,
-                public_url=self._public_url,
-            )
-        except ChainReorganised as error:
-            raise ChainUnavailable(str(error)) from error
+        return await self._trust.findings()
 
     async def first_sync(self, report: Report) -> None:
         """Read everything up to the head, or go on where an earlier run was stopped.
@@ -133,7 +172,12 @@ class Watcher:
         Raises:
             As `poll_once`.
         """
-        await self._poll(report)
+        for _ in range(self._endpoints.count - 1):
+            try:
+                return await self._poll(report)
+            except ChainUnavailable as error:
+                self._alarm("chain.unavailable", str(error))
+        return await self._poll(report)
 
     async def poll_once(self) -> None:
         """Bring the view to the head, once.
@@ -164,7 +208,6 @@ class Watcher:
                     self._alarm("chain.unavailable", str(error))
             except ChainUnavailable as error:
                 failures += 1
-                self._checked = False
                 self._alarm("chain.unavailable", str(error))
             except StoreUnavailable as error:
                 failures += 1
@@ -181,42 +224,95 @@ class Watcher:
 
     async def _poll(self, report: Report) -> None:
         await self.restore()
+        try:
+            await self._poll_followed(report)
+        except ChainUnavailable:
+            # Whoever answers next, perhaps behind the same name, may serve another chain.
+            self._trust.withdraw()
+            self._endpoints.failed()
+            self._follower.follow(self._source)
+            raise
+
+    async def _poll_followed(self, report: Report) -> None:
         if not await self._is_trusted():
             return
+        try:
+            move = await self._advance(report)
+        except ChainForkedDeeply as error:
+            await self._meet_deep_fork(error)
+            raise
+        self._endpoints.arrived(self._follower.window, touched_by(move.events))
+        await self._endpoints.compare(self._follower.window)
+        self._view.publish(self._index(move.tip, doubt=self._endpoints.doubt))
+        self._tell(move)
+        self._polled.set()
+
+    async def _advance(self, report: Report) -> Move:
+        if self._resync is not None and self._resync.agreed:
+            await self._read_anew(self._resync, report)
+        await self._put_found_into_place()
         move = await self._follower.advance(report)
         if move is None:
             # Its head is a block we passed: a server that lags. The view ages until the head moves on (C8).
             raise ChainUnavailable(f"{self._source.endpoint} is behind the block we know")
-        self._lag.set(0)
-        self._view.publish(self._index(move.tip))
-        self._tell(move)
+        self._resync = None
+        if not self._look_again:
+            return move
+        again = await self._follower.look_again(self._look_again)
+        self._look_again = Touched()
+        return Move(tip=again.tip, events=(*move.events, *again.events), dropped_blocks=move.dropped_blocks)
+
+    async def _put_found_into_place(self) -> None:
+        if not self._found:
+            return
+        events = await self._follower.take_found(self._found)
+        self._found.clear()
+        self._look_again |= touched_by(events)
+        self._log.warning("logs.recovered", endpoint=self._source.endpoint, events=len(events))
+
+    # --- a chain that has none of our blocks ------------------------------------------------------------------------
+
+    async def _meet_deep_fork(self, error: ChainForkedDeeply) -> None:
+        """Hold everything at once; read anew only when it is seen a second time and nobody still has our blocks."""
+        tip = self._follower.tip
+        if tip is None:
+            return
+        self._view.publish(self._index(tip, doubt=str(error)))
+        self._alarm("chain.forked", str(error))
+        witness = await self._endpoints.has_our_past(self._follower.window)
+        if witness is not None:
+            self._resync = None
+            return
+        if self._resync is None:
+            self._resync = Resync(settings=self._settings, store=self._store, decisions=self._decisions)
+        self._resync.seen()
+
+    async def _read_anew(self, resync: Resync, report: Report) -> None:
+        """Read the chain from its start beside what we know, and stand on it once it is complete."""
+        old = self._follower.tip
+        if old is None:
+            return
+        kept = await resync.keep_pins(old.facts, self._view.decisions, operator=self._operator, at=self._clock.now())
+        self._view.decide(fold(await self._decisions.all()))
+        self._follower = await resync.read(self._source, report)
+        self._log.warning(
+            "chain.resynced", endpoint=self._source.endpoint, old_head=old.header.number, kept_addresses=kept
+        )
+        self._resync = None
 
     async def _is_trusted(self) -> bool:
         """C12: on an empty store a problem refuses; on a synced one it closes everything until it is gone."""
-        if self._checked:
+        problem = await self._trust.problem()
+        if problem is None:
             return True
-        findings = await self.check()
-        if findings.fatal:
-            sentence = "; ".join(findings.fatal)
-            tip = self._follower.tip
-            if tip is None or not self._follower.synced_once:
-                raise ContractMismatch(sentence)
-            self._view.publish(self._index(tip, distrust=sentence))
-            self._alarm("contract.mismatched", sentence)
-            return False
-        await self._store.claim(self._identity(findings.genesis_hash))
-        self._checked = True
-        return True
+        tip = self.tip
+        if tip is None:
+            raise ContractMismatch(problem)
+        self._view.publish(self._index(tip, distrust=problem, doubt=self._endpoints.doubt))
+        self._alarm("contract.mismatched", problem)
+        return False
 
-    def _identity(self, genesis_hash: str) -> Identity:
-        return Identity(
-            chain_id=self._settings.chain_id,
-            genesis_hash=genesis_hash,
-            registry=self._settings.registry,
-            permissions=self._settings.permissions,
-        )
-
-    def _index(self, tip: Link, *, distrust: str | None = None) -> ConsentIndex:
+    def _index(self, tip: Link, *, distrust: str | None = None, doubt: str | None = None) -> ConsentIndex:
         return ConsentIndex(
             facts=tip.facts,
             block_number=tip.header.number,
@@ -226,6 +322,7 @@ class Watcher:
             confirmations=self._settings.confirmations,
             settings=self._consent,
             distrust=distrust,
+            doubt=doubt,
         )
 
     def _alarm(self, event: str, reason: str) -> None:
@@ -245,6 +342,8 @@ class Watcher:
             self._log.warning("chain.reorganised", head=head.number, dropped_blocks=move.dropped_blocks)
         for event in move.events:
             tell_event(self._log, event, move.tip.facts)
+            if is_contradiction(event, move.tip.facts):
+                self._contradiction.set()
         if move.events:
             self._log.info("head.advanced", head=head.number, events=len(move.events))
 

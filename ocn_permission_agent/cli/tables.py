@@ -49,6 +49,10 @@ def _facts(document: dict[str, Any]) -> Table:
     table.add_row("Fresh", _freshness(chain))
     for endpoint in chain["endpoints"]:
         state = "reachable" if endpoint["reachable"] else "not reachable"
+        if endpoint.get("followed"):
+            state += ", followed"
+        if endpoint.get("complaint"):
+            state += f", holds all copies: {endpoint['complaint']}"
         table.add_row("Endpoint", f"{endpoint['name']}: {state}, head {_known(endpoint['head'])}")
     table.add_row("Services", _known(document["services"]))
     table.add_row("Agreements", _known(document["agreements"]))

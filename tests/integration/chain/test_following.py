@@ -9,7 +9,8 @@ import pytest
 
 from ocn_permission_agent.chain.scan import SyncProgress
 from ocn_permission_agent.consent.verdict import Standing
-from ocn_permission_agent.errors import ChainUnavailable, ContractMismatch, StoreMismatch
+from ocn_permission_agent.errors import ChainForkedDeeply, ChainUnavailable, ContractMismatch, StoreMismatch
+from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.sandbox.chain.calls import Contract, Signature, contract_call
 from tests.chain_fixtures import WALLETS, Deployment
 from tests.chain_harness import CPO, Watched, agree, confirm, remember, revoke, settings_for, wallet_address, watching
@@ -221,18 +222,38 @@ async def test_an_endpoint_that_lags_changes_nothing(chain: Deployment, path: Pa
         assert watched.view.index is before
 
 
-async def test_a_fork_deeper_than_the_window_is_never_overwritten(chain: Deployment, path: Path) -> None:
-    snapshot = await chain.client.snapshot()
+async def test_a_fork_deeper_than_the_window_holds_and_is_read_anew_beside_what_was_known(
+    chain: Deployment, path: Path
+) -> None:
     await agree(chain)
+    await confirm(chain)
+    snapshot = await chain.client.snapshot()
+    await agree(chain, "cpo_b")
     await chain.client.mine(300)
     async with watching(chain, path) as watched:
         await watched.poll()
-        before = watched.view.index
+        (first,) = watched.providers()
+        assert len(watched.providers(Party("DE", "CPB"))) == 1
         await chain.client.revert(snapshot)
         await chain.client.mine(310)
-        with pytest.raises(ChainUnavailable, match="newest 256 blocks"):
-            await watched.poll()
-        assert watched.view.index is before
+        for _ in range(2):
+            with pytest.raises(ChainForkedDeeply, match="none of the newest 256 blocks"):
+                await watched.poll()
+            verdict = watched.verdict(first)
+            assert (verdict.standing, verdict.rule) == (Standing.HELD, "C8")
+            assert len(watched.providers(Party("DE", "CPB"))) == 1, "what was known stays as it was"
+        assert len(watched.log.named("chain.forked")) == 1
+
+        await watched.poll()
+        assert watched.verdict(first).standing is Standing.OPEN
+        assert watched.providers(Party("DE", "CPB")) == ()
+        (line,) = watched.log.named("chain.resynced")
+        assert line["kept_addresses"] == 2
+    async with watching(chain, path) as watched:
+        await watched.poll()
+        assert watched.verdict(first).standing is Standing.OPEN
+        addresses = watched.view.decisions.addresses
+        assert addresses[CPO] == wallet_address("cpo"), "who had which name is not forgotten"
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -183,6 +183,10 @@ def block(number: int, name: str = "00") -> dict[str, str]:
     }
 
 
+#: what `eth_chainId` answers
+CHAIN = hex(SETTINGS.chain_id)
+
+
 @asynccontextmanager
 async def asking(*bodies: bytes) -> AsyncIterator[ChainSource]:
     async with serving(*bodies) as url, RpcClient(url=url, clock=FakeClock()) as rpc:
@@ -190,18 +194,18 @@ async def asking(*bodies: bytes) -> AsyncIterator[ChainSource]:
 
 
 async def test_a_head_that_moves_while_we_look_is_looked_at_again() -> None:
-    moving = items(block(1), [], block(2, "22"))
-    async with asking(moving, items(block(2, "22"), [], block(2, "22"), first=4)) as source:
+    moving = items(block(1), [], block(2, "22"), CHAIN)
+    async with asking(moving, items(block(2, "22"), [], block(2, "22"), CHAIN, first=5)) as source:
         glimpse = await source.glimpse(1)
         assert (glimpse.head.number, glimpse.logs) == (2, ())
-    never_still = [items(block(1, f"{n:02x}"), [], block(1, "ff"), first=1 + 3 * n) for n in range(3)]
+    never_still = [items(block(1, f"{n:02x}"), [], block(1, "ff"), CHAIN, first=1 + 4 * n) for n in range(3)]
     async with asking(*never_still) as source:
         with pytest.raises(ChainUnavailable, match="moves"):
             await source.glimpse(1)
 
 
 async def test_an_endpoint_without_a_latest_block_has_no_answer() -> None:
-    async with asking(items(None, [], None)) as source:
+    async with asking(items(None, [], None, CHAIN)) as source:
         with pytest.raises(ChainUnavailable, match="no latest block"):
             await source.glimpse(1)
     async with asking(items(None)) as source:

@@ -83,7 +83,7 @@ async def test_people_get_aligned_tables(calling: Calling, config_file: Path, po
     assert "Chain head  812" in lines
     assert "Fresh       yes, 2 s old" in lines
     assert "Gaps        4 since 2026-03-01T10:00:00+00:00: first_sync 4" in lines
-    assert "Endpoint    rpc.example: reachable, head 812" in lines
+    assert "Endpoint    rpc.example: reachable, followed, head 812" in lines
     counts = {name.strip(): count for line in lines[7:] for name, _, count in [line.rpartition(" ")]}
     assert (counts["pending"], counts["of these held"], counts["delivered"]) == ("3", "1", "1234")
     assert len({len(line) for line in lines[7:]}) == 1

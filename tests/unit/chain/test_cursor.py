@@ -160,6 +160,7 @@ def test_events_touch_whom_they_name() -> None:
         parties=frozenset({CPO, BIL, OTHER_OPERATOR}),
         keys=frozenset({key, gone}),
         operators=frozenset({OWN_OPERATOR, OTHER_OPERATOR}),
+        listings=frozenset({BIL}),
     )
 
 

@@ -1,0 +1,151 @@
+"""What no log told is found: by the state, by counting, and in the logs of the whole chain."""
+
+from pathlib import Path
+
+import pytest
+
+from ocn_permission_agent.consent.verdict import Standing
+from tests.chain_fixtures import WALLETS, Deployment
+from tests.chain_harness import BILLING, Watched, agree, confirm, revoke, watching
+from tests.faulty_rpc import faulty_rpc
+
+
+def counted(watched: Watched) -> float:
+    found = watched.metrics.registry.get_sample_value("ocn_agent_consent_audit_differences_total")
+    assert found is not None
+    return found
+
+
+async def test_an_audit_of_a_quiet_chain_finds_nothing(chain: Deployment, path: Path) -> None:
+    await agree(chain)
+    await revoke(chain)
+    await agree(chain)
+    await chain.actor("billing").delete_service()
+    await chain.actor("billing").set_service("Billing", "https://billing.example", [6])
+    async with watching(chain, path) as watched:
+        assert await watched.auditor.audit_once() is None
+        await watched.poll()
+        report = await watched.auditor.audit_once()
+        assert report is not None
+        assert (report.differences, report.recovered) == (0, 0)
+        assert report.block_number == watched.view.index.block_number
+        assert len(watched.log.named("audit.completed")) == 1
+
+
+async def test_a_hidden_revoke_is_closed_and_its_log_found(chain: Deployment, path: Path) -> None:
+    await agree(chain)
+    await confirm(chain)
+    async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
+        await watched.poll()
+        receipt = await chain.actor("cpo").revoke_agreement(WALLETS["billing"].address)
+        rpc.faults.hide.add(receipt.transaction_hash)
+        await watched.poll()
+        assert len(watched.providers()) == 1
+        await watched.auditor.audit_once()
+        await watched.poll()
+        assert watched.agreement().verdict.rule == "C2"
+        assert watched.providers() == ()
+        assert len(watched.log.named("agreement.contradicted")) == 1
+        assert counted(watched) == 1
+
+        rpc.faults.hide.clear()
+        await watched.auditor.audit_once()
+        await watched.poll()
+        verdict = watched.agreement().verdict
+        assert verdict.transaction_hash == receipt.transaction_hash, "repaired: the revoke itself is known now"
+        assert len(watched.log.named("logs.recovered")) == 1
+        assert counted(watched) == 1
+    async with watching(chain, path) as watched:
+        await watched.poll()
+        assert watched.agreement().verdict.transaction_hash == receipt.transaction_hash
+
+
+async def test_a_hidden_revoke_and_grant_are_found_by_counting(chain: Deployment, path: Path) -> None:
+    await agree(chain)
+    await confirm(chain)
+    async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
+        await watched.poll()
+        (old,) = watched.providers()
+        billing = WALLETS["billing"].address
+        for receipt in (
+            await chain.actor("cpo").revoke_agreement(billing),
+            await chain.actor("cpo").create_agreement(billing),
+        ):
+            rpc.faults.hide.add(receipt.transaction_hash)
+        await confirm(chain)
+        await watched.poll()
+        assert watched.verdict(old).standing is Standing.OPEN, "flag and parity are as they were"
+        await watched.auditor.audit_once()
+        await watched.poll()
+        assert "counts other grants" in watched.agreement().verdict.reason
+        rpc.faults.hide.clear()
+        await watched.auditor.audit_once()
+        await watched.poll()
+        assert watched.agreement().verdict.standing is Standing.OPEN
+        assert watched.verdict(old).closed, "the old agreement has ended"
+
+
+async def test_a_hidden_deletion_ends_agreements_by_counting(chain: Deployment, path: Path) -> None:
+    await agree(chain)
+    await confirm(chain)
+    async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
+        await watched.poll()
+        receipt = await chain.actor("billing").delete_service()
+        rpc.faults.hide.add(receipt.transaction_hash)
+        await chain.actor("billing").set_service("Billing", "https://billing.example", [6, 8])
+        await watched.poll()
+        assert watched.agreement().verdict.rule == "C5", "the new listing alone makes us count"
+        await watched.auditor.audit_once()
+        await watched.poll()
+        assert watched.agreement().verdict.rule == "C5"
+
+
+async def test_a_grant_of_which_no_log_was_told_is_found(chain: Deployment, path: Path) -> None:
+    async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
+        await watched.poll()
+        receipt = await chain.actor("cpo").create_agreement(WALLETS["billing"].address)
+        rpc.faults.hide.add(receipt.transaction_hash)
+        await confirm(chain)
+        await watched.poll()
+        assert watched.providers() == ()
+        rpc.faults.hide.clear()
+        report = await watched.auditor.audit_once()
+        assert report is not None
+        assert (report.differences, report.recovered) == (1, 1)
+        await watched.poll()
+        assert [each.provider for each in watched.providers()] == [BILLING]
+
+
+async def test_an_omitted_registration_is_found(chain: Deployment, path: Path) -> None:
+    async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
+        await watched.poll()
+        receipt = await chain.actor("cpo").delete_party()
+        rpc.faults.hide.add(receipt.transaction_hash)
+        await watched.poll()
+        report = await watched.auditor.audit_once()
+        assert report is not None
+        assert report.differences > 0
+        await watched.poll()
+        facts = watched.view.index.facts
+        assert facts.parties[next(iter(facts.parties))] is not None
+        assert watched.view.index.route_to(next(a for a, p in facts.parties.items() if p.party is None)) is None
+
+
+@pytest.mark.parametrize("found_block", ["a recent one", "an old one"])
+async def test_found_logs_are_put_into_their_places(chain: Deployment, path: Path, found_block: str) -> None:
+    async with faulty_rpc(chain.url) as rpc:
+        receipt = await chain.actor("cpo").create_agreement(WALLETS["billing"].address)
+        rpc.faults.hide.add(receipt.transaction_hash)
+        await confirm(chain)
+        if found_block == "an old one":
+            await chain.client.mine(280)
+        async with watching(chain, path, rpc_urls=(rpc.url,)) as watched:
+            await watched.poll()
+            rpc.faults.hide.clear()
+            await watched.auditor.audit_once()
+            await watched.poll()
+            repaired = watched.view.index.facts
+            assert watched.agreement().verdict.standing is Standing.OPEN
+        async with watching(chain, path.with_name("whole.db")) as whole:
+            await whole.poll()
+            assert whole.view.index.facts.pairs == repaired.pairs
