@@ -134,7 +134,9 @@ async def test_without_an_rpc_endpoint_requests_pass_and_it_is_said(place: Place
     await agent.start()
     try:
         assert await put_session(agent) == (200, json.loads(ACCEPTED))
-        status = await agent.status()
+        status = None
+        while status is None:
+            status = await agent.status_if_open()
         assert status["chain"]["fresh"] is False
         assert status["gaps"] == 1  # nobody is known yet: whether a copy was due cannot be told
     finally:
