@@ -1,6 +1,6 @@
 """What is known at one block: the fold of all events so far. Values that share structure with the block before."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from immutables import Map
@@ -18,13 +18,37 @@ class Doubt:
     evidence: Evidence
 
 
+#: ends remembered one by one; of what is older only that it cannot be confirmed any more
+_ENDS_LIMIT = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """Something after which older agreements no longer count; `confirmable` by the operator, one by one (C5, C11)."""
+
+    evidence: Evidence
+    confirmable: bool
+
+
+def with_end(ends: tuple[End, ...], evidence: Evidence, *, confirmable: bool) -> tuple[End, ...]:
+    """One more, the newest last."""
+    after = (*ends, End(evidence=evidence, confirmable=confirmable and not evidence.observed))
+    if len(after) <= _ENDS_LIMIT:
+        return after
+    return (replace(after[1], confirmable=False), *after[2:])
+
+
+def _newest(ends: tuple[End, ...]) -> Evidence | None:
+    return ends[-1].evidence if ends else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartyFacts:
     """A party of the registry, by its address.
 
     `party` is its spelling now, None while it is not registered. `registered` is the newest entry after absence,
-    `redirected` the newest change of operator or of (country_code, party_id), `renamed` that of the latter alone,
-    `left` the newest end of a registration.
+    `redirected` the newest change of operator or of (country_code, party_id), `renames` are those of the latter alone,
+    `departures` the ends of its registrations.
     """
 
     address: Address
@@ -32,9 +56,19 @@ class PartyFacts:
     operator: Address
     registered: Evidence
     redirected: Evidence | None = None
-    renamed: Evidence | None = None
-    left: Evidence | None = None
+    renames: tuple[End, ...] = ()
+    departures: tuple[End, ...] = ()
     doubt: Doubt | None = None
+
+    @property
+    def renamed(self) -> Evidence | None:
+        """The newest change of (country_code, party_id)."""
+        return _newest(self.renames)
+
+    @property
+    def left(self) -> Evidence | None:
+        """The newest end of a registration."""
+        return _newest(self.departures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +85,9 @@ class OperatorFacts:
 class ServiceFacts:
     """A service, by its provider's address.
 
-    `permissions` are the known ids of the newest listing. `deleted` is the newest deletion, or what could have been
-    one: agreements made before it have ended (C5); `deleted_for_it` tells that the provider itself did not send that
-    transaction. `deletions` counts them. `listed` is false while there is no service.
+    `permissions` are the known ids of the newest listing. `ends` are its deletions, and what could have been one:
+    agreements made before have ended (C5); those that the provider itself did not send can be confirmed away.
+    `deletions` is their number. `listed` is false while there is no service.
     """
 
     provider: Address
@@ -63,10 +97,14 @@ class ServiceFacts:
     unknown_ids: int
     listed: bool
     updated: Evidence
-    deleted: Evidence | None = None
-    deleted_for_it: bool = False
+    ends: tuple[End, ...] = ()
     deletions: int = 0
     doubt: Doubt | None = None
+
+    @property
+    def deleted(self) -> Evidence | None:
+        """The newest deletion, or what could have been one."""
+        return _newest(self.ends)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from ocn_permission_agent.consent.events import (
     PartyChanged,
     PartyUnreadable,
 )
-from ocn_permission_agent.consent.facts import Doubt, Facts, OperatorFacts, PartyFacts
+from ocn_permission_agent.consent.facts import Doubt, Facts, OperatorFacts, PartyFacts, with_end
 from ocn_permission_agent.ocpi.party import Party
 
 
@@ -26,7 +26,8 @@ def apply_to_party(facts: Facts, event: PartyChanged | PartyUnreadable) -> Facts
     elif event.party is None:
         if before is None or before.party is None:
             return facts
-        after = replace(before, party=None, operator=ZERO, left=event.evidence)
+        departures = with_end(before.departures, event.evidence, confirmable=True)
+        after = replace(before, party=None, operator=ZERO, departures=departures)
     else:
         after = _party_entry(before, event, event.party)
         if after == before:
@@ -65,7 +66,7 @@ def _party_unreadable(before: PartyFacts | None, event: PartyUnreadable) -> Part
     doubt = Doubt(why=event.why, evidence=event.evidence)
     if before is None:
         return PartyFacts(address=event.address, party=None, operator=ZERO, registered=event.evidence, doubt=doubt)
-    return replace(before, left=event.evidence, doubt=doubt)
+    return replace(before, departures=with_end(before.departures, event.evidence, confirmable=True), doubt=doubt)
 
 
 def _party_entry(before: PartyFacts | None, event: PartyChanged, party: Party) -> PartyFacts:
@@ -80,7 +81,7 @@ def _party_entry(before: PartyFacts | None, event: PartyChanged, party: Party) -
         before,
         party=party,
         operator=event.operator,
-        renamed=event.evidence if renamed else before.renamed,
+        renames=with_end(before.renames, event.evidence, confirmable=True) if renamed else before.renames,
         redirected=event.evidence if redirected else before.redirected,
         doubt=doubt,
     )

@@ -11,7 +11,7 @@ from ocn_permission_agent.consent.events import (
     ServiceObserved,
     ServiceUnreadable,
 )
-from ocn_permission_agent.consent.facts import Doubt, Facts, ServiceFacts
+from ocn_permission_agent.consent.facts import Doubt, Facts, ServiceFacts, with_end
 
 ServiceEvent = ServiceListed | ServiceObserved | ServiceUnreadable | DeletionsCounted
 
@@ -37,8 +37,7 @@ def _service_after(before: ServiceFacts | None, event: ServiceEvent) -> ServiceF
             return replace(
                 base,
                 updated=event.evidence,
-                deleted=event.evidence,
-                deleted_for_it=False,
+                ends=with_end(base.ends, event.evidence, confirmable=False),
                 deletions=base.deletions + (0 if event.evidence.observed else 1),
                 doubt=Doubt(why=event.why, evidence=event.evidence),
             )
@@ -64,8 +63,7 @@ def _listed(before: ServiceFacts | None, event: ServiceListed) -> ServiceFacts:
         return listing
     return replace(
         listing,
-        deleted=event.evidence,
-        deleted_for_it=event.sent in {Sent.RELAYED, Sent.INNER},
+        ends=with_end(old.ends, event.evidence, confirmable=event.sent in {Sent.RELAYED, Sent.INNER}),
         deletions=old.deletions + 1,
     )
 
@@ -74,7 +72,7 @@ def _counted(before: ServiceFacts | None, event: DeletionsCounted) -> ServiceFac
     """More deletions than logs that could be one: what customers agreed to before this look has ended (C5)."""
     if before is None or event.deletions <= before.deletions:
         return before
-    return replace(before, deleted=event.evidence, deleted_for_it=False, deletions=event.deletions)
+    return replace(before, ends=with_end(before.ends, event.evidence, confirmable=False), deletions=event.deletions)
 
 
 def _observed(before: ServiceFacts | None, event: ServiceObserved) -> ServiceFacts | None:
@@ -92,11 +90,15 @@ def _observed(before: ServiceFacts | None, event: ServiceObserved) -> ServiceFac
         return seen
     # A log was lost, so what customers agreed to since is unknown: those agreements end, as with a deletion.
     why = "the service lists other permissions than its logs said"
-    return replace(seen, deleted=event.evidence, deleted_for_it=False, doubt=Doubt(why=why, evidence=event.evidence))
+    return replace(
+        seen,
+        ends=with_end(seen.ends, event.evidence, confirmable=False),
+        doubt=Doubt(why=why, evidence=event.evidence),
+    )
 
 
 def _found_deleted(before: ServiceFacts, evidence: Evidence) -> ServiceFacts:
-    return replace(before, listed=False, deleted=evidence, deleted_for_it=False)
+    return replace(before, listed=False, ends=with_end(before.ends, evidence, confirmable=False))
 
 
 def _empty_service(provider: Address, evidence: Evidence) -> ServiceFacts:

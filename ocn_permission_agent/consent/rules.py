@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from ocn_permission_agent.consent.address import ZERO, AgreementId
 from ocn_permission_agent.consent.case import Case, Ground, closed, say
-from ocn_permission_agent.consent.events import Evidence, Sent
-from ocn_permission_agent.consent.facts import Facts, PartyFacts
+from ocn_permission_agent.consent.events import Sent
+from ocn_permission_agent.consent.facts import End, Facts, PartyFacts
 from ocn_permission_agent.consent.permission import EXPLICIT_ONLY, Interface, effective, permission_for
 from ocn_permission_agent.consent.verdict import Standing, Verdict
 
@@ -180,31 +180,36 @@ def _c5_service_lives_since(case: Case) -> Verdict | None:
     service = case.service
     if service is None or not service.listed:
         return closed("C5", "there is no such service", None if service is None else service.deleted)
-    why = "the service was deleted after the agreement"
-    return _ended_by(case, service.deleted, "C5", why, confirmable=service.deleted_for_it)
+    return _ended_by(case, service.ends, "C5", "the service was deleted after the agreement")
 
 
 def _c5_parties_stayed(case: Case) -> Verdict | None:
     for role, facts in (("customer", case.customer), ("provider", case.provider)):
-        left = None if facts is None else facts.left
-        why = f"the {role} left the registry after the agreement"
-        if (objection := _ended_by(case, left, "C5", why, confirmable=True)) is not None:
+        departures = () if facts is None else facts.departures
+        objection = _ended_by(case, departures, "C5", f"the {role} left the registry after the agreement")
+        if objection is not None:
             return objection
     return None
 
 
 def _c11_provider_kept_its_name(case: Case) -> Verdict | None:
-    renamed = None if case.provider is None else case.provider.renamed
-    return _ended_by(case, renamed, "C11", "the provider changed its name after the agreement", confirmable=True)
+    renames = () if case.provider is None else case.provider.renames
+    return _ended_by(case, renames, "C11", "the provider changed its name after the agreement")
 
 
-def _ended_by(case: Case, end: Evidence | None, rule: str, why: str, *, confirmable: bool) -> Verdict | None:
-    if end is None or end.position < case.pair.grant.evidence.position:
+def _ended_by(case: Case, ends: tuple[End, ...], rule: str, why: str) -> Verdict | None:
+    """The newest end after the grant that nobody confirmed away; an end for good goes before one that can be."""
+    granted = case.pair.grant.evidence.position
+    counting = [
+        end
+        for end in ends
+        if end.evidence.position > granted and not (end.confirmable and case.confirmed_by_operator(end.evidence))
+    ]
+    if not counting:
         return None
-    confirmable = confirmable and not end.observed
-    if confirmable and case.confirmed_by_operator(end):
-        return None
-    return closed(rule, why, end, remedy=_RENEW if confirmable else _AGREE_ANEW, confirmable=confirmable)
+    end = max(counting, key=lambda each: (not each.confirmable, each.evidence.position))
+    remedy = _RENEW if end.confirmable else _AGREE_ANEW
+    return closed(rule, why, end.evidence, remedy=remedy, confirmable=end.confirmable)
 
 
 # --- C6: a signature that was seen once can be used for ever ----------------------------------------------------------

@@ -289,6 +289,48 @@ def test_only_a_deletion_by_others_can_be_confirmed(sent: Sent, *, confirmable: 
         assert_closed(again, "C5")
 
 
+def test_confirming_one_deletion_does_not_undo_another() -> None:
+    history = billing()
+    history.service(BIL_ADDRESS, {6, 8}, nameless=True)
+    history.service(BIL_ADDRESS, {6, 8}, nameless=True, sent=Sent.RELAYED)
+    relayed = history.events[-1].evidence.transaction_hash
+    history.service(BIL_ADDRESS, {6, 8})
+    verdict = assert_closed(history.index(), "C5")
+    assert not verdict.confirmable, "the provider's own deletion is for good"
+    assert relayed is not None
+    confirmed = AgreementConfirmed(customer=CPO_ADDRESS, provider=BIL_ADDRESS, transaction_hash=relayed)
+    assert_closed(history.index(decisions=decided(confirmed)), "C5")
+
+
+def test_each_departure_is_confirmed_by_itself() -> None:
+    history = billing()
+    for _ in range(2):
+        history.party(None, operator=OWN_OPERATOR, address=CPO_ADDRESS)
+        history.party(CPO, operator=OWN_OPERATOR)
+    first = assert_closed(history.index(), "C5")
+    second = assert_closed(history.index(decisions=confirmed_by(first)), "C5")
+    assert second.transaction_hash != first.transaction_hash
+    both = [
+        AgreementConfirmed(customer=CPO_ADDRESS, provider=BIL_ADDRESS, transaction_hash=each.transaction_hash or "")
+        for each in (first, second)
+    ]
+    assert_open(history.index(decisions=decided(*both)))
+
+
+def test_of_very_many_ends_the_oldest_cannot_be_confirmed_away() -> None:
+    history = billing()
+    confirmed = []
+    for _ in range(101):
+        history.party(None, operator=OWN_OPERATOR, address=CPO_ADDRESS)
+        transaction_hash = history.events[-1].evidence.transaction_hash or ""
+        confirmed.append(
+            AgreementConfirmed(customer=CPO_ADDRESS, provider=BIL_ADDRESS, transaction_hash=transaction_hash)
+        )
+        history.party(CPO, operator=OWN_OPERATOR)
+    assert len(history.facts().parties[CPO_ADDRESS].departures) == 100
+    assert not assert_closed(history.index(decisions=decided(*confirmed)), "C5").confirmable
+
+
 @pytest.mark.parametrize("party", [CPO, BIL])
 def test_a_party_that_left_and_returned_can_be_confirmed(party: Party) -> None:
     operator = OWN_OPERATOR if party is CPO else OTHER_OPERATOR
