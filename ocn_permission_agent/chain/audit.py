@@ -83,7 +83,10 @@ class Auditor:
             pause = self._settings.audit_seconds
             try:
                 await self.audit_once()
-            except (ChainUnavailable, ChainReorganised) as error:
+            except ChainReorganised:
+                # Another endpoint than the followed one may be a block behind: ordinary.
+                pause = min(self._settings.poll_seconds, pause)
+            except ChainUnavailable as error:
                 self._log.warning("audit.failed", reason=str(error))
                 pause = min(_RETRY_SECONDS, pause)
             await self._pause(pause)
