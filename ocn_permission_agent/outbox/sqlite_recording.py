@@ -13,7 +13,14 @@ from dataclasses import dataclass
 import msgspec
 
 from ocn_permission_agent.outbox.model import CopyPlan, DeliveryState, Envelope, Lane, PlannedDelivery
-from ocn_permission_agent.outbox.policy import DeliveryClass, brings_periods, class_of, forget_at, payload_until, window_of_class
+from ocn_permission_agent.outbox.policy import (
+    DeliveryClass,
+    brings_periods,
+    class_of,
+    forget_at,
+    payload_until,
+    window_of_class,
+)
 from ocn_permission_agent.outbox.repetition import (
     PERIODS_SPAN,
     Earlier,
