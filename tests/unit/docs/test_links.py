@@ -1,13 +1,16 @@
 """Nothing in the documentation leads nowhere, and what is shown to be copied can be read."""
 
 import re
+import sqlite3
 import tomllib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ocn_permission_agent.config.source import collect
+from ocn_permission_agent.store.migrations import shipped_migrations
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -57,6 +60,19 @@ def test_every_configuration_that_is_shown_has_only_known_keys(page: Path) -> No
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_code_block_ends(page: Path) -> None:
     assert len(re.findall(r"^ *```", page.read_text(), re.MULTILINE)) % 2 == 0
+
+
+def test_every_query_that_is_shown_fits_the_schema() -> None:
+    queries = [
+        query
+        for page in PAGES
+        for query in re.findall(r'^sqlite3 [^\n]*"\n(.*?)"\n', page.read_text(), re.MULTILINE | re.DOTALL)
+    ]
+    with closing(sqlite3.connect(":memory:")) as store:
+        for step in shipped_migrations():
+            store.executescript(step.sql)
+
+        assert [store.execute(query).fetchall() for query in queries] == [[], []]
 
 
 def test_every_page_is_reached_from_the_readme() -> None:
