@@ -82,6 +82,9 @@ def a_delivery(
     at: datetime,
     attempts: int = 1,
     window: timedelta = timedelta(days=14),
+    whole_known: bool = False,
+    collapsed: bool = False,
+    in_doubt: bool = False,
 ) -> Delivery:
     plan = a_plan(request, at=at)
     planned = plan.deliveries[0]
@@ -96,6 +99,9 @@ def a_delivery(
         attempts=attempts,
         next_attempt_at=at,
         expires_at=at + window,
+        whole_known=whole_known,
+        collapsed=collapsed,
+        in_doubt=in_doubt,
     )
 
 

@@ -11,7 +11,9 @@ from aiohttp import web
 from ocn_permission_agent.admin.access import OPEN_PATHS, host_allowed, token_accepted
 from ocn_permission_agent.admin.asked import Asked, BadQuestion, read_question
 from ocn_permission_agent.admin.backup_routes import BackUp, backup_routes
+from ocn_permission_agent.admin.clerk import Clerk
 from ocn_permission_agent.admin.decision_routes import decision_routes
+from ocn_permission_agent.admin.delivery_routes import delivery_routes
 from ocn_permission_agent.admin.desk import Desk
 from ocn_permission_agent.admin.settings import AdminSettings
 from ocn_permission_agent.admin.status import Status, status_document
@@ -50,6 +52,7 @@ class AdminServer:
         status: makes the facts of the status document; its `AgentError` becomes a 503.
         consent: who agreed to what, as it is known now.
         desk: takes the operator's decisions.
+        clerk: looks deliveries up, retries and discards them; None where there are none.
         backup: copies the store into a new file; None where there is no store to copy.
         metrics: what `/metrics` shows.
     """
@@ -63,6 +66,7 @@ class AdminServer:
         consent: _Consent,
         desk: Desk,
         metrics: _Metrics,
+        clerk: Clerk | None = None,
         backup: BackUp | None = None,
     ) -> None:
         self._settings = settings
@@ -71,6 +75,7 @@ class AdminServer:
         self._consent = consent
         self._desk = desk
         self._metrics = metrics
+        self._clerk = clerk
         self._backup = backup
         self._allowed = frozenset({"localhost", settings.listen_host.lower(), *settings.allow_hosts})
         self._runner: web.AppRunner | None = None
@@ -87,6 +92,8 @@ class AdminServer:
         application.router.add_get("/metrics", self._show_metrics)
         application.router.add_get("/api/v1/status", self._show_status)
         application.router.add_routes(decision_routes(self._desk))
+        if self._clerk is not None:
+            application.router.add_routes(delivery_routes(self._clerk))
         if self._backup is not None:
             application.router.add_routes(backup_routes(self._backup))
         for kind in Asked:

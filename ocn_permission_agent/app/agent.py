@@ -18,6 +18,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from ocn_permission_agent import __version__
+from ocn_permission_agent.admin.clerk import Clerk
 from ocn_permission_agent.admin.desk import Desk
 from ocn_permission_agent.admin.server import AdminServer
 from ocn_permission_agent.admin.status import ChainStatus, EndpointStatus, Status
@@ -33,6 +34,7 @@ from ocn_permission_agent.errors import ChainUnavailable, ContractMismatch, Stor
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocn.version import NodeVersion
+from ocn_permission_agent.outbox.casework import Casework, NotCopiedBook
 from ocn_permission_agent.proxy.listener import Proxy
 
 T = TypeVar("T")
@@ -64,6 +66,7 @@ class Agent:
             config.store_path, on_drained=self._wake_dispatcher, clock=clock, metrics=self._metrics, log=log
         )
         self._engine: Engine | None = None
+        self._notes = NotCopiedBook()
         self._proxy = Proxy(
             settings=config.proxy,
             node=config.node,
@@ -75,6 +78,7 @@ class Agent:
             clock=clock,
             metrics=self._metrics,
             log=log,
+            notes=self._notes,
         )
         self._admin = AdminServer(
             settings=config.admin,
@@ -82,6 +86,13 @@ class Agent:
             status=self.status,
             consent=self._view,
             desk=Desk(index=lambda: self._view.index, decider=self._decider),
+            clerk=Clerk(
+                casework=self._casework,
+                notes=self._notes,
+                clock=clock,
+                log=log,
+                on_revived=self._wake_dispatcher,
+            ),
             backup=self._keeping.back_up,
             metrics=self._metrics,
         )
@@ -152,6 +163,11 @@ class Agent:
         if self._engine is None:
             raise StoreUnavailable("the store is not open")
         return self._engine.decider
+
+    def _casework(self) -> Casework:
+        if self._engine is None:
+            raise StoreUnavailable("the store is not open")
+        return self._engine.casework
 
     async def status(self) -> Status:
         """The facts of the status document.
@@ -283,6 +299,7 @@ class Agent:
             clock=self._clock,
             metrics=self._metrics,
             log=self._log,
+            notes=self._notes,
         )
 
     def _wake_dispatcher(self) -> None:

@@ -23,9 +23,11 @@ from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.net.client import HttpTransport
 from ocn_permission_agent.ocn.version import NodeVersion
+from ocn_permission_agent.outbox.casework import Casework, NotCopiedBook
 from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.dispatcher import Dispatcher
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.sqlite_casework import SqliteCasework
 from ocn_permission_agent.outbox.upkeep import Upkeep
 from ocn_permission_agent.store.database import Database
 
@@ -46,6 +48,7 @@ class Engine:
     dispatcher: Dispatcher
     upkeep: Upkeep
     keeper: Keeper
+    casework: Casework
 
 
 async def open_engine(
@@ -57,6 +60,7 @@ async def open_engine(
     clock: Clock,
     metrics: Metrics,
     log: Log,
+    notes: NotCopiedBook,
 ) -> Engine:
     """Open the store and build what works on it; `opened` closes it again.
 
@@ -68,6 +72,7 @@ async def open_engine(
         clock: everybody's.
         metrics: instruments.
         log: bound logger of the process.
+        notes: of requests that were not copied; written down now and then.
 
     Raises:
         StoreUnavailable: not now.
@@ -80,6 +85,7 @@ async def open_engine(
     own = await opened.enter_async_context(HttpTransport.trusted())
     remote = await opened.enter_async_context(HttpTransport.guarded(config.network))
     ledger = SqliteLedger(database)
+    casework = SqliteCasework(database, settings=config.delivery, ledger=ledger)
     outbox = SqliteOutbox(database, settings=config.delivery, ledger=ledger, metrics=metrics)
     watcher = Watcher(
         endpoints=endpoints,
@@ -131,7 +137,14 @@ async def open_engine(
         log=log,
         spread=random.random,
     )
-    upkeep = Upkeep(store=outbox, view=view, clock=clock, metrics=metrics, log=log)
+    upkeep = Upkeep(
+        store=outbox,
+        view=view,
+        clock=clock,
+        metrics=metrics,
+        log=log,
+        write_notes=lambda: notes.write(casework),
+    )
     decisions = DecisionStore(database)
     decider = Decider(store=decisions, view=view, clock=clock, log=log, withdraw=upkeep.withdraw_closed)
     return Engine(
@@ -143,6 +156,7 @@ async def open_engine(
         endpoints=endpoints,
         dispatcher=dispatcher,
         upkeep=upkeep,
+        casework=casework,
         keeper=Keeper(ledger=ledger, key=config.operator_key, days=config.delivery.ledger_days, clock=clock, log=log),
     )
 

@@ -71,7 +71,12 @@ def show(config_file: Path | None, *, audit: bool, as_json: bool) -> None:
 def _signed(written: dict[str, str | None]) -> dict[str, str]:
     """What was written, and who wrote it, for the audit."""
     fields = {name: text for name, text in written.items() if text is not None}
-    return fields | {"by": f"{os.environ.get('SUDO_USER') or _user()}@{socket.gethostname()}"}
+    return fields | {"by": whoever_asks()}
+
+
+def whoever_asks() -> str:
+    """Who calls the command, for the audit."""
+    return f"{os.environ.get('SUDO_USER') or _user()}@{socket.gethostname()}"
 
 
 def _user() -> str:

@@ -12,6 +12,7 @@ import click
 from ocn_permission_agent import __version__
 from ocn_permission_agent.cli.contract_commands import agreement, service
 from ocn_permission_agent.cli.decision_commands import agreements_confirm, parties_confirm, stop
+from ocn_permission_agent.cli.delivery_commands import deliveries, explain
 from ocn_permission_agent.cli.index_commands import agreements, parties, services
 
 _CONFIG = click.option(
@@ -114,7 +115,7 @@ def demo(*, once: bool, proxy_port: int | None, admin_port: int | None, info_fil
 
 agreements.add_command(agreements_confirm)
 parties.add_command(parties_confirm)
-for group in (services, agreements, parties, service, agreement, stop):
+for group in (services, agreements, parties, service, agreement, stop, deliveries, explain):
     commands.add_command(group)
 
 

@@ -29,6 +29,8 @@ class Entitlement:
     provider: Party
     provider_address: Address
     agreement: AgreementId
+    #: of the grant; 0 where it is not known
+    agreement_block: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,5 +318,6 @@ class ConsentIndex:
             provider=provider.party,
             provider_address=pair.provider,
             agreement=pair.grant.evidence.agreement,
+            agreement_block=pair.grant.evidence.block_number,
         )
         return _Judged(case, entitlement)

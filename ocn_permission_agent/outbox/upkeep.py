@@ -1,6 +1,7 @@
 """What the outbox needs besides delivering: withdrawing what lost its consent, letting go of payloads, gauges."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.log import Log
@@ -22,14 +23,25 @@ class Upkeep:
         clock: time.
         metrics: backlog, held, copies withdrawn.
         log: one ``deliveries.withdrawn`` line per scope that lost its consent.
+        write_notes: writes down what was noted elsewhere in the meantime.
     """
 
-    def __init__(self, *, store: OutboxStore, view: View, clock: Clock, metrics: Metrics, log: Log) -> None:
+    def __init__(
+        self,
+        *,
+        store: OutboxStore,
+        view: View,
+        clock: Clock,
+        metrics: Metrics,
+        log: Log,
+        write_notes: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._store = store
         self._view = view
         self._clock = clock
         self._metrics = metrics
         self._log = log
+        self._write_notes = write_notes
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -46,6 +58,8 @@ class Upkeep:
             self._woken.clear()
             await self.withdraw_closed()
             await self._store.expire(self._clock.now())
+            if self._write_notes is not None:
+                await self._write_notes()
             await self._store.purge(self._clock.now())
             await self._observe()
             async with asyncio.TaskGroup() as group:

@@ -86,6 +86,14 @@ class Gaps(Protocol):
         ...
 
 
+class Notes(Protocol):
+    """Where it is kept for a while why a request was not copied."""
+
+    def note(self, request: OcpiRequest, reason: str, *, at: datetime) -> None:
+        """Keep it; costs nothing that a customer would wait for."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A request that is due to somebody if the node accepts it. `request` lacks its body yet.
@@ -115,6 +123,7 @@ class Copier:
         settings: `copy_reads` and the limits.
         clock: when copies are recorded.
         metrics: gets what is not copied.
+        notes: likewise, one by one, but for reads; None keeps nothing.
     """
 
     def __init__(
@@ -129,6 +138,7 @@ class Copier:
         settings: ProxySettings,
         clock: Clock,
         metrics: Metrics,
+        notes: Notes | None = None,
     ) -> None:
         self._view = view
         self._recorder = recorder
@@ -139,6 +149,7 @@ class Copier:
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
+        self._notes = notes
 
     def candidate(
         self, *, method: str, path: str, query: str, read: Mapping[str, str], route: Route | PathFault
@@ -167,7 +178,7 @@ class Copier:
         sender = Party(read.get("ocpi-from-country-code", ""), read.get("ocpi-from-party-id", ""))
         if isinstance(route, PathFault):
             if index.has_agreements(sender):
-                self._not_copied(NotCopied.UNCLEAR_PATH)
+                self._metrics.not_copied.labels(NotCopied.UNCLEAR_PATH.value).inc()
             return None
         if index.block_number == 0:
             if route.kind is not RouteKind.PROXIED and method != "GET":
@@ -185,7 +196,7 @@ class Copier:
             return None
         ruled_out = never_copied(request, own_party=self._node.own_party, copy_reads=self._settings.copy_reads)
         if ruled_out is not None:
-            self._not_copied(ruled_out)
+            self._not_copied(request, ruled_out)
             return None
         return Candidate(request=request, entitlements=entitlements, content_encoding=read.get("content-encoding", ""))
 
@@ -260,7 +271,7 @@ class Copier:
             if plan.is_gap:
                 self._missed(candidate, plan.value)
             else:
-                self._not_copied(plan)
+                self._not_copied(candidate.request, plan)
             return 0
         if content is None:
             self._missed(candidate, "unreadable_body")
@@ -291,5 +302,7 @@ class Copier:
         )
         self._gaps.note(gap, error=error)
 
-    def _not_copied(self, reason: NotCopied) -> None:
+    def _not_copied(self, request: OcpiRequest, reason: NotCopied) -> None:
         self._metrics.not_copied.labels(reason.value).inc()
+        if self._notes is not None and reason is not NotCopied.READ:
+            self._notes.note(request, reason.value, at=self._clock.now())

@@ -79,6 +79,7 @@ def plan_copies(
                 provider=entitlement.provider,
                 provider_address=entitlement.provider_address,
                 agreement=entitlement.agreement,
+                agreement_block=entitlement.agreement_block,
                 lane=lane_of(
                     request,
                     customer_address=entitlement.customer_address,

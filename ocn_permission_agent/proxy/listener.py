@@ -8,7 +8,7 @@ from ocn_permission_agent.errors import ConfigError
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocn.version import NodeVersion
-from ocn_permission_agent.proxy.copier import Copier, Gaps, Intents, Recorder, View
+from ocn_permission_agent.proxy.copier import Copier, Gaps, Intents, Notes, Recorder, View
 from ocn_permission_agent.proxy.handler import Handler
 from ocn_permission_agent.proxy.server import HttpServer
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
@@ -35,6 +35,7 @@ class Proxy:
         clock: time.
         metrics: instruments.
         log: a bound logger.
+        notes: keeps for a while why requests were not copied; None keeps nothing.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Proxy:
         clock: Clock,
         metrics: Metrics,
         log: Log,
+        notes: Notes | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -67,6 +69,7 @@ class Proxy:
             settings=settings,
             clock=clock,
             metrics=metrics,
+            notes=notes,
         )
         self._handler = Handler(
             settings=settings,

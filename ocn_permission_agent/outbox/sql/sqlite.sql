@@ -372,10 +372,6 @@ DELETE FROM scopes
 WHERE NOT EXISTS (SELECT 1 FROM tallies t WHERE t.scope_id = scopes.id)
   AND NOT EXISTS (SELECT 1 FROM merged_sessions m WHERE m.scope_id = scopes.id);
 
--- name: note_not_copied
-INSERT INTO not_copied (noted_at_us, correlation_id, sender, receiver, module, interface_role, method, reason)
-VALUES (:noted_at_us, :correlation_id, :sender, :receiver, :module, :interface_role, :method, :reason);
-
 -- name: oldest_not_copied
 SELECT id, noted_at_us FROM not_copied ORDER BY id LIMIT :most;
 

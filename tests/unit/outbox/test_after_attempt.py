@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ocn_permission_agent.ocpi.request import OcpiRequest
-from ocn_permission_agent.outbox.after_attempt import Wait, after_attempt, before_attempt, held, interrupted
-from ocn_permission_agent.outbox.model import AttemptVerdict, DeliveryState
+from ocn_permission_agent.outbox.after_attempt import Decision, Wait, after_attempt, before_attempt, held, interrupted
+from ocn_permission_agent.outbox.model import AttemptVerdict, Delivery, DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from tests.outbox_fixtures import a_delivery, an_attempt, cdr, command, session
 
@@ -118,3 +118,59 @@ def test_a_held_delivery_is_looked_at_again_in_seconds() -> None:
 def test_an_interrupted_attempt_is_one_of_unknown_outcome() -> None:
     attempt = interrupted(START, now=START - timedelta(hours=1))
     assert (attempt.verdict, attempt.ended_at) == (AttemptVerdict.UNKNOWN, START)
+
+
+WHOLE = a_delivery(session("PATCH", body=b'{"charging_periods":[{}]}'), at=START, whole_known=True)
+PART = a_delivery(session("PATCH", body=b'{"charging_periods":[{}]}'), at=START)
+FULL_PUT = a_delivery(session("PUT"), at=START, whole_known=True, collapsed=True)
+
+
+def decided(delivery: Delivery, verdict: AttemptVerdict, http_status: int | None = 200, **more: int) -> Decision:
+    attempt = an_attempt(verdict, at=START, http_status=http_status, **more)  # type: ignore[arg-type]
+    return after_attempt(delivery, attempt, settings=SETTINGS, spread=0.5)
+
+
+def test_what_is_known_as_a_whole_goes_as_a_full_put_after_an_unknown_outcome() -> None:
+    decision = decided(WHOLE, AttemptVerdict.UNKNOWN)
+    assert (decision.state, decision.collapse) == (DeliveryState.PENDING, True)
+    assert decided(PART, AttemptVerdict.UNKNOWN).state is DeliveryState.PARKED
+
+
+@pytest.mark.parametrize(
+    ("verdict", "http_status", "ocpi_status"),
+    [
+        (AttemptVerdict.REFUSED, 200, 2001),
+        (AttemptVerdict.REFUSED, 404, 2003),
+        (AttemptVerdict.SETUP, 405, None),
+        (AttemptVerdict.SETUP, 404, None),
+    ],
+)
+def test_a_refused_patch_is_followed_by_one_full_put(
+    verdict: AttemptVerdict, http_status: int, ocpi_status: int | None
+) -> None:
+    attempt = an_attempt(verdict, at=START, http_status=http_status, ocpi_status=ocpi_status)
+    decision = after_attempt(WHOLE, attempt, settings=SETTINGS, spread=0.5)
+    assert (decision.state, decision.due_at, decision.collapse) == (DeliveryState.PENDING, START, True)
+    assert decision.wait is None
+    full = after_attempt(FULL_PUT, attempt, settings=SETTINGS, spread=0.5)
+    assert full.state is (DeliveryState.REFUSED if verdict is AttemptVerdict.REFUSED else DeliveryState.PENDING)
+
+
+def test_a_refused_patch_of_a_session_that_is_not_known_as_a_whole_stays_refused() -> None:
+    assert decided(PART, AttemptVerdict.REFUSED).state is DeliveryState.REFUSED
+
+
+def test_what_a_service_holds_is_in_doubt_until_it_has_accepted() -> None:
+    assert decided(WHOLE, AttemptVerdict.ACCEPTED).collapse is False
+    assert decided(WHOLE, AttemptVerdict.UNCONFIRMED).collapse is True
+    assert decided(FULL_PUT, AttemptVerdict.REFUSED).collapse is True
+    assert decided(a_delivery(cdr(), at=START), AttemptVerdict.UNCONFIRMED).collapse is None
+
+
+def test_a_patch_in_doubt_whose_session_was_forgotten_is_not_sent_again() -> None:
+    doubtful = a_delivery(session("PATCH", body=b'{"charging_periods":[{}]}'), at=START, in_doubt=True)
+    parked = before_attempt(doubtful, START)
+    assert parked is not None
+    assert parked.state is DeliveryState.PARKED
+    assert before_attempt(PART, START) is None
+    assert before_attempt(a_delivery(session("PATCH", body=b'{"kwh":1}'), at=START, in_doubt=True), START) is None

@@ -1,0 +1,63 @@
+"""Deliveries looked up and handled while no agent runs."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from ocn_permission_agent.admin.clerk import Clerk
+from ocn_permission_agent.clock import SystemClock
+from ocn_permission_agent.config import Config
+from ocn_permission_agent.ledger.sqlite import SqliteLedger
+from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.outbox.casework import NotCopiedBook
+from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.outbox.sqlite_casework import SqliteCasework
+from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.looking import ReadOnlyDatabase
+
+T = TypeVar("T")
+
+
+async def look_up(store_path: Path, work: Callable[[Clerk], Awaitable[T]]) -> T:
+    """Ask a store that is there, beside an agent or without one; nothing in it changes.
+
+    Raises:
+        StoreUnavailable: it cannot be read.
+    """
+    database = ReadOnlyDatabase.look(store_path)
+    try:
+        return await work(_clerk(database, DeliverySettings()))
+    finally:
+        await database.close()
+
+
+async def handle(config: Config, work: Callable[[Clerk], Awaitable[T]]) -> T:
+    """Act on the store.
+
+    Raises:
+        StoreUnavailable: it cannot be used now; an agent that runs has it for itself.
+        StoreMismatch: another version has made it.
+    """
+    database = await Database.open(config.store_path, metrics=Metrics(), clock=SystemClock())
+    try:
+        return await work(_clerk(database, config.delivery))
+    finally:
+        await database.close()
+
+
+def casework_of(database: Database, settings: DeliverySettings) -> SqliteCasework:
+    """The casework of a store, entered into its ledger."""
+    return SqliteCasework(database, settings=settings, ledger=SqliteLedger(database))
+
+
+def _clerk(database: Database, settings: DeliverySettings) -> Clerk:
+    casework = casework_of(database, settings)
+    return Clerk(
+        casework=lambda: casework,
+        notes=NotCopiedBook(),
+        clock=SystemClock(),
+        log=structlog.get_logger(),
+        on_revived=lambda: None,
+    )
