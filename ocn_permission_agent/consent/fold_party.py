@@ -22,6 +22,8 @@ def apply_to_party(facts: Facts, event: PartyChanged | PartyUnreadable) -> Facts
         return facts
     before = facts.parties.get(event.address)
     if isinstance(event, PartyUnreadable):
+        if event.evidence.observed and before is not None and before.doubt is not None:
+            return facts  # known already
         after = _party_unreadable(before, event)
     elif event.party is None:
         if before is None or before.party is None:
@@ -109,6 +111,8 @@ def apply_to_operator(facts: Facts, event: OperatorChanged | OperatorUnreadable)
         return facts
     before = facts.operators.get(event.operator)
     if isinstance(event, OperatorUnreadable):
+        if event.evidence.observed and before is not None and before.doubt is not None:
+            return facts  # known already
         after = OperatorFacts(
             operator=event.operator,
             domain="",

@@ -32,6 +32,8 @@ def _service_after(before: ServiceFacts | None, event: ServiceEvent) -> ServiceF
         case ServiceListed():
             return _listed(before, event)
         case ServiceUnreadable():
+            if event.evidence.observed and before is not None and before.doubt is not None:
+                return before  # known already
             # A deletion's log repeats the listing's ids, so a log too large to read may be one: fail closed (C5).
             base = before or _empty_service(event.provider, event.evidence)
             return replace(

@@ -318,3 +318,13 @@ def test_more_deletions_than_logs_end_what_was_agreed() -> None:
     assert (the_service(after).deleted, the_service(after).deletions) == (observed(4), 2)
     assert apply(after, replace(counted, deletions=2)) is after
     assert apply(Facts.none(), counted) == Facts.none()
+
+
+def test_what_is_seen_to_be_unreadable_again_changes_nothing() -> None:
+    party = PartyUnreadable(evidence=evidence(1), address=CPO, why="w")
+    operator = OperatorUnreadable(evidence=evidence(1), operator=OTHER_OPERATOR, why="w")
+    service = ServiceUnreadable(evidence=evidence(1), provider=BIL, why="w")
+    facts = facts_after(party, operator, service)
+    for event in (party, operator, service):
+        assert apply(facts, replace(event, evidence=observed(2))) is facts
+        assert apply(facts, replace(event, evidence=evidence(2))) is not facts

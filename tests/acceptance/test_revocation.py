@@ -1,0 +1,122 @@
+"""What a revoke stops: everything that was not started yet, also what waits for a service that is down."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from benchmarks.load import load
+from benchmarks.revoke import measure
+from ocn_permission_agent.clock import SystemClock
+from ocn_permission_agent.sandbox.serving import Answer, Incoming, LoopbackServer
+from ocn_permission_agent.sandbox.story.agent import AgentFiles, AgentProcess
+from ocn_permission_agent.sandbox.story.world import agent_process
+from tests.chain_fixtures import WALLETS, Deployment, chain_client, deployed, sandbox_chain  # noqa: F401
+
+ACCEPTED = b'{"status_code":1000,"timestamp":"2026-03-01T10:00:00Z"}'
+PENDING = 1_000
+
+
+@pytest.mark.timeout(180)
+async def test_no_attempt_starts_after_a_revoke_was_processed() -> None:
+    outcome = await measure(customers=25, rate=50.0, seconds=6.0)
+    assert outcome.started_late == 0
+    assert outcome.failures == 0
+    assert sum(each.attempts for each in outcome.revoked) > 50
+    assert outcome.states["pending"] == 0
+
+
+@dataclass
+class Node:
+    """Accepts every request; passes messages on to a service that may be down."""
+
+    up: bool = False
+    received: list[bytes] = field(default_factory=list)
+
+    async def __call__(self, request: Incoming) -> Answer:
+        if request.raw_path != "/ocn/message":
+            return Answer(body=ACCEPTED)
+        if not self.up:
+            return Answer(http_status=503)
+        self.received.append(request.body)
+        return Answer(body=ACCEPTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    node: Node
+    agent: AgentProcess
+    chain: Deployment
+
+
+@pytest.fixture
+async def place(deployed: Deployment, tmp_path: Path) -> AsyncIterator[Place]:  # noqa: F811
+    node = Node()
+    async with LoopbackServer(node) as server:
+        agent = agent_process(
+            AgentFiles(folder=tmp_path),
+            contracts=deployed.contracts,
+            rpc_url=deployed.url,
+            node_url=server.url,
+            operator_key=WALLETS["operator"].key.hex(),
+            admin_token="a-token-of-sixteen",
+            changed={"delivery": {"max_rate": 10_000, "max_in_flight": 64}},
+            clock=SystemClock(),
+        )
+        operator = deployed.actor("operator")
+        await operator.set_node(agent.proxy_url)
+        await deployed.actor("cpo").set_party("DE", "CPO", roles=[0], operator=operator.address)
+        await deployed.actor("billing").set_party("DE", "BIL", roles=[6], operator=operator.address)
+        await deployed.actor("billing").set_service("Billing", "https://billing.example", [6])
+        await deployed.actor("cpo").create_agreement(WALLETS["billing"].address)
+        await deployed.client.mine(5)
+        await agent.start()
+        yield Place(node=node, agent=agent, chain=deployed)
+        await agent.stop()
+
+
+def put_session(number: int) -> bytes:
+    body = b'{"id":"s%d"}' % number
+    return (
+        f"PUT /ocpi/receiver/2.2/sessions/DE/CPO/s{number} HTTP/1.1\r\nHost: node.example\r\n"
+        f"Authorization: Token abc\r\nX-Request-ID: r{number}\r\nX-Correlation-ID: c{number}\r\n"
+        "OCPI-from-country-code: DE\r\nOCPI-from-party-id: CPO\r\n"
+        "OCPI-to-country-code: NL\r\nOCPI-to-party-id: MSP\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+async def until(place: Place, *, pending: int, agreements: int, withdrawn: int) -> None:
+    async with asyncio.timeout(40):
+        while True:
+            status = await place.agent.status_if_open()
+            if status is not None:
+                counts = status["deliveries"]
+                found = (counts["pending"], status["agreements"], counts["withdrawn"])
+                if found == (pending, agreements, withdrawn):
+                    return
+            await SystemClock().sleep(0.1)
+
+
+@pytest.mark.timeout(180)
+async def test_copies_are_bound_to_the_agreement_they_were_planned_under(place: Place) -> None:
+    """1,000 wait, the service is down; revoked and agreed anew, the service returns: none of the old ones arrives."""
+    cpo, billing = place.chain.actor("cpo"), WALLETS["billing"].address
+    await until(place, pending=0, agreements=1, withdrawn=0)
+    sent = await load(place.agent.proxy_url, requests=[put_session(n) for n in range(PENDING)], rate=500)
+    assert sent.failures == 0
+    await until(place, pending=PENDING, agreements=1, withdrawn=0)
+
+    await cpo.revoke_agreement(billing)
+    await cpo.create_agreement(billing)
+    await place.chain.client.mine(20)
+    await until(place, pending=0, agreements=1, withdrawn=PENDING)
+    place.node.up = True
+    await load(place.agent.proxy_url, requests=[put_session(PENDING)], rate=10)
+    async with asyncio.timeout(40):
+        while not place.node.received:
+            await SystemClock().sleep(0.05)
+    await SystemClock().sleep(1.0)
+    assert [b'"s1000"' in each for each in place.node.received] == [True]

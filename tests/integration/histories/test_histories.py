@@ -1,0 +1,240 @@
+"""Random histories on the real bytecode: after each step the index says what an independent model says."""
+
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from tests.chain_fixtures import funded_server
+from tests.integration.histories.bench import CUSTOMERS, HUGE, KEYS, PEOPLE, PROVIDERS, Bench
+from tests.integration.histories.model import MODULES, OTHER, OWN, ROLES
+from tests.real_contracts import real_contracts_or_skip
+
+who = st.sampled_from(PEOPLE)
+customers, providers = st.sampled_from(CUSTOMERS), st.sampled_from(PROVIDERS)
+keys, operators = st.sampled_from(KEYS), st.sampled_from((OWN, OWN, OTHER))
+identifiers = st.lists(st.sampled_from([*range(17), 17, 2**256 - 1]), min_size=1, max_size=5)
+names = st.sampled_from([b"S", b"\xff\xfe\x00\n<b>", b"x" * 400])
+places = st.integers(0, 20)
+urls = st.sampled_from([b"u", b"\xc3\x28"])
+
+
+class Histories(RuleBasedStateMachine):
+    """Steps of people, strangers, operators, the chain and the agent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = tempfile.TemporaryDirectory()
+        self._runner = asyncio.Runner()
+        self._server = funded_server()
+        self._server.start_thread()
+        self.bench = Bench(self._server.url, Path(self._folder.name))
+
+    def _run(self, work: Any) -> Any:
+        return self._runner.run(work)
+
+    def _step(self, work: Any) -> None:
+        async def step() -> None:
+            await work
+            await self.bench.poll()
+
+        self._run(step())
+
+    @initialize()
+    def begin(self) -> None:
+        self._run(self.bench.open(real_contracts_or_skip()))
+
+    def teardown(self) -> None:
+        self._run(self.bench.close())
+        self._runner.close()
+        self._server.stop()
+        self._folder.cleanup()
+
+    # --- customers and providers ----------------------------------------------------------------------------------
+
+    @rule(customer=customers, provider=providers)
+    def agree(self, customer: str, provider: str) -> None:
+        self._step(self.bench.agreement(customer, provider, "createAgreement", relayed=False))
+
+    @rule(customer=customers, provider=providers)
+    def renew(self, customer: str, provider: str) -> None:
+        self._step(self.bench.renew(customer, provider))
+
+    @rule(provider=providers)
+    def renew_the_first(self, provider: str) -> None:
+        self._step(self.bench.renew("cpo", provider))
+
+    @rule(customer=customers, provider=providers)
+    def revoke(self, customer: str, provider: str) -> None:
+        self._step(self.bench.agreement(customer, provider, "revokeAgreement", relayed=False))
+
+    @rule(provider=providers, ids=identifiers, name=names, url=urls)
+    def list_service(self, provider: str, ids: list[int], name: bytes, url: bytes) -> None:
+        self._step(self.bench.service(provider, ids, name=name, url=url))
+
+    @rule(provider=providers, ids=identifiers)
+    def list_without_a_name(self, provider: str, ids: list[int]) -> None:
+        self._step(self.bench.service(provider, ids, name=b"", url=b""))
+
+    @rule(provider=providers)
+    def list_hugely(self, provider: str) -> None:
+        self._step(self.bench.service(provider, [0] * HUGE))
+
+    @rule(provider=providers)
+    def delete_service(self, provider: str) -> None:
+        self._step(self.bench.delete_service(provider))
+
+    # --- the registry ---------------------------------------------------------------------------------------------
+
+    @rule(party=who, key=keys, operator=operators)
+    def register(self, party: str, key: str, operator: str) -> None:
+        self._step(self.bench.party(party, key, operator))
+
+    @rule(customer=customers, key=st.sampled_from(KEYS[:3]))
+    def register_a_customer(self, customer: str, key: str) -> None:
+        self._step(self.bench.party(customer, key, OWN))
+
+    @rule(party=who)
+    def leave(self, party: str) -> None:
+        self._step(self.bench.leave(party))
+
+    @rule(operator=st.sampled_from((OWN, OTHER)), domain=st.sampled_from(["", "https://a", "https://b"]))
+    def move_a_node(self, operator: str, domain: str) -> None:
+        self._step(self.bench.node(operator, domain))
+
+    # --- strangers ------------------------------------------------------------------------------------------------
+
+    @rule(customer=customers, provider=providers, verb=st.sampled_from(["createAgreement", "revokeAgreement"]))
+    def relay(self, customer: str, provider: str, verb: str) -> None:
+        self._step(self.bench.agreement(customer, provider, verb, relayed=True))
+
+    @rule(place=places)
+    def relay_a_listing(self, place: int) -> None:
+        self._step(self.bench.service_again(place))
+
+    @rule(provider=providers)
+    def relay_a_deletion(self, provider: str) -> None:
+        self._step(self.bench.delete_service(provider, relayed=True))
+
+    @rule(party=who)
+    def relay_a_departure(self, party: str) -> None:
+        self._step(self.bench.leave(party, relayed=True))
+
+    @rule(provider=providers)
+    def agree_as_nobody(self, provider: str) -> None:
+        self._step(self.bench.zero_address(provider))
+
+    # --- the chain and the agent ----------------------------------------------------------------------------------
+
+    @rule(blocks=st.integers(1, 3))
+    def mine(self, blocks: int) -> None:
+        self._step(self.bench.mine(blocks))
+
+    @rule()
+    def remember(self) -> None:
+        self._step(self.bench.remember())
+
+    @precondition(lambda self: bool(self.bench.snapshots))
+    @rule(place=places, higher=st.integers(1, 3))
+    def fork(self, place: int, higher: int) -> None:
+        self._step(self.bench.fork(place, higher))
+
+    @precondition(lambda self: self.bench.at_home)  # else everything is closed by C12, which other tests show
+    @rule()
+    def restart(self) -> None:
+        self._step(self.bench.watch())
+
+    @rule()
+    def audit(self) -> None:
+        report = self._run(self.bench.watched.auditor.audit_once())
+        assert (report.differences, report.recovered) == (0, 0)
+
+    # --- the operator ---------------------------------------------------------------------------------------------
+
+    @rule(customer=st.sampled_from(("", *CUSTOMERS)), provider=st.sampled_from(("", *PROVIDERS)))
+    @precondition(lambda self: not self.bench.model.stops)
+    def stop(self, customer: str, provider: str) -> None:
+        self._step(self.bench.stop(customer, provider))
+
+    @precondition(lambda self: bool(self.bench.model.stops))
+    @rule()
+    def unstop(self) -> None:
+        self._step(self.bench.unstop())
+
+    @rule(customer=customers, provider=providers)
+    def confirm(self, customer: str, provider: str) -> None:
+        self._step(self.bench.confirm(customer, provider))
+
+    @rule(customer=customers)
+    def confirm_key(self, customer: str) -> None:
+        self._step(self.bench.confirm_key(customer))
+
+    # --- what must hold -------------------------------------------------------------------------------------------
+
+    @invariant()
+    def index_and_model_agree(self) -> None:
+        bench, model = self.bench, self.bench.model
+        if not hasattr(bench, "watched"):
+            return
+        now = self._run(bench.now())
+        expected: dict[tuple[str, str], set[tuple[str, str]]] = {}
+        for customer in CUSTOMERS:
+            for provider in PROVIDERS:
+                wanted = model.standing(customer, provider, now)
+                verdict = bench.verdict(customer, provider)
+                found = "closed" if verdict is None else verdict.standing.value
+                assert found == wanted, (customer, provider, wanted, verdict)
+                closed = wanted == "closed"
+                expected[customer, provider] = set() if closed else model.interfaces(customer, provider, now)
+        for module in MODULES:
+            for role in ROLES:
+                heard = {pair for key in KEYS for pair in bench.heard(key, module, role)}
+                assert heard == {pair for pair, interfaces in expected.items() if (module, role) in interfaces}
+
+
+# The chain's EVM sets a limit of its own.
+pytestmark = pytest.mark.filterwarnings("ignore:The recursion limit will not be reset")
+_QUIET = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
+
+
+@pytest.mark.timeout(300)
+def test_two_hundred_steps_of_random_histories() -> None:
+    run_state_machine_as_test(
+        Histories,
+        settings=settings(
+            max_examples=4,
+            stateful_step_count=50,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=_QUIET,
+        ),
+    )
+
+
+@pytest.mark.nightly
+def test_ten_thousand_steps_of_random_histories() -> None:
+    run_state_machine_as_test(
+        Histories,
+        settings=settings(
+            max_examples=int(os.environ.get("HISTORIES", "100")),
+            stateful_step_count=100,
+            deadline=None,
+            database=None,
+            suppress_health_check=_QUIET,
+        ),
+    )
