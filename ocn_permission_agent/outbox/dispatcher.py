@@ -24,7 +24,7 @@ from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
-from ocn_permission_agent.outbox.after_attempt import Decision, after_attempt, before_attempt, interrupted
+from ocn_permission_agent.outbox.after_attempt import Decision, Wait, after_attempt, before_attempt, interrupted
 from ocn_permission_agent.outbox.breaker import Breaker, after_attempt_at, postponed
 from ocn_permission_agent.outbox.model import Attempt, Delivery, DeliveryState
 from ocn_permission_agent.outbox.module_pause import ModulePause, after_attempt_in, pause_postponed
@@ -233,7 +233,8 @@ class Dispatcher:
             return after_attempt_at(breaker, attempt, settings=self._settings, spread=spread)
 
         def pause_step(pause: ModulePause | None) -> ModulePause | None:
-            return after_attempt_in(pause, attempt, settings=self._settings, spread=spread)
+            not_set_up = decision.wait is Wait.PAUSED
+            return after_attempt_in(pause, attempt, not_set_up=not_set_up, settings=self._settings, spread=spread)
 
         def write() -> Awaitable[Settled]:
             return self._store.settle(delivery, decision, attempt=attempt, breaker_step=step, pause_step=pause_step)

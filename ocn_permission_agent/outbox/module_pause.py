@@ -31,17 +31,18 @@ class ModulePause:
 
 
 def after_attempt_in(
-    pause: ModulePause | None, attempt: Attempt, *, settings: DeliverySettings, spread: float
+    pause: ModulePause | None, attempt: Attempt, *, not_set_up: bool, settings: DeliverySettings, spread: float
 ) -> ModulePause | None:
     """How the module stands after an attempt; None: open.
 
     Args:
         pause: before.
         attempt: how it ended.
+        not_set_up: what was decided of it (`Wait.PAUSED`).
         settings: its schedule is used where a probe told nothing.
         spread: in [0, 1], for the jitter.
     """
-    if attempt.verdict is AttemptVerdict.SETUP and not attempt.signature_refused:
+    if not_set_up:
         return ModulePause(
             since=attempt.ended_at if pause is None else pause.since,
             probe_at=attempt.ended_at + timedelta(seconds=jittered(SETUP_PAUSE_SECONDS, spread)),

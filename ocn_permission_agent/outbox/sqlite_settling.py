@@ -100,16 +100,16 @@ class Settling:
     ) -> None:
         """Write how provider and module stand; each a pair of before and after."""
         provider_id, now_us = place["provider_id"], to_us(now)
+        begun = breaker[1].paused and not breaker[0].paused
+        if begun or (pause[1] is not None and pause[0] is None):
+            channel_id = None if begun else place["channel_id"]
+            self._sql.do(connection, "begin_still", provider_id=provider_id, channel_id=channel_id, now=now_us)
         if breaker[0] != breaker[1]:
             self._sql.do(connection, "set_breaker", provider_id=provider_id, **breaker_columns(breaker[1]))
         if pause[0] != pause[1]:
             self._sql.do(
                 connection, "set_module_pause", channel_id=place["channel_id"], **module_pause_columns(pause[1])
             )
-        begun = breaker[1].paused and not breaker[0].paused
-        if begun or (pause[1] is not None and pause[0] is None):
-            channel_id = None if begun else place["channel_id"]
-            self._sql.do(connection, "begin_still", provider_id=provider_id, channel_id=channel_id, now=now_us)
         returned = breaker[0].paused and not breaker[1].paused
         if returned or (pause[0] is not None and pause[1] is None):
             self._sql.do(connection, "end_still", provider_id=provider_id, now=now_us)

@@ -13,10 +13,11 @@ LATER = START + timedelta(hours=1)
 
 
 def after(
-    pause: ModulePause | None, verdict: AttemptVerdict, *, at: datetime = LATER, **attempt: bool
+    pause: ModulePause | None, verdict: AttemptVerdict, *, at: datetime = LATER, not_set_up: bool | None = None
 ) -> ModulePause | None:
-    tried = an_attempt(verdict, at=at, seconds=0, detail="no such endpoint", **attempt)
-    return after_attempt_in(pause, tried, settings=DeliverySettings(), spread=0.5)
+    tried = an_attempt(verdict, at=at, seconds=0, detail="no such endpoint")
+    told = verdict is AttemptVerdict.SETUP if not_set_up is None else not_set_up
+    return after_attempt_in(pause, tried, not_set_up=told, settings=DeliverySettings(), spread=0.5)
 
 
 def test_a_module_that_a_service_is_not_set_up_for_is_probed_hourly() -> None:
@@ -41,7 +42,7 @@ def test_a_probe_that_tells_nothing_is_repeated_soon(verdict: AttemptVerdict) ->
 def test_what_is_not_about_the_module_does_not_pause_it() -> None:
     assert after(None, AttemptVerdict.NOT_PROCESSED) is None
     assert after(None, AttemptVerdict.UNKNOWN) is None
-    assert after(None, AttemptVerdict.SETUP, signature_refused=True) is None
+    assert after(None, AttemptVerdict.SETUP, not_set_up=False) is None
 
 
 def test_a_probe_that_could_not_leave_waits() -> None:
