@@ -1,0 +1,101 @@
+"""A dispatcher whose attempts end as the test says, on a clock that the test moves: whole outages in seconds."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.ocpi.party import Party
+from ocn_permission_agent.outbox.after_attempt import Decision
+from ocn_permission_agent.outbox.dispatcher import Dispatcher
+from ocn_permission_agent.outbox.model import Attempt, Delivery
+from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.writing import Ready
+from ocn_permission_agent.store.database import Database
+from tests.fakes import FakeClock
+from tests.outbox_fixtures import Lines, no_jitter, open_outbox
+
+Ending = Callable[[Delivery], Awaitable[Attempt]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """In place of a message: what is to be carried."""
+
+    delivery: Delivery
+
+
+class Carrier:
+    """Carries nothing; `ending` says how each attempt ends."""
+
+    def __init__(self, ending: Ending) -> None:
+        self.ending = ending
+        self.begun: list[Delivery] = []
+        self.active: Counter[Party] = Counter()
+
+    async def prepare(self, delivery: Delivery) -> Ready | Decision:
+        self.active[delivery.provider] += 1
+        return cast("Ready", Prepared(delivery))
+
+    async def send(self, ready: Ready) -> Attempt:
+        delivery = cast("Prepared", ready).delivery
+        self.begun.append(delivery)
+        try:
+            return await self.ending(delivery)
+        finally:
+            self.active[delivery.provider] -= 1
+
+
+@dataclass
+class Dispatching:
+    """A running dispatcher."""
+
+    database: Database
+    store: SqliteOutbox
+    clock: FakeClock
+    dispatcher: Dispatcher
+    carrier: Carrier
+    lines: Lines
+    waiting: set[Party] = field(default_factory=set)
+
+    async def rest(self) -> None:
+        """Until nothing happens any more without the clock: all that could be tried was tried."""
+        quiet = 0
+        while quiet < 4:
+            begun = len(self.carrier.begun)
+            await self.database.write(lambda _: None)
+            await self.database.read(lambda _: None)
+            await asyncio.sleep(0)
+            busy = any(count for party, count in self.carrier.active.items() if party not in self.waiting)
+            still = self.clock.sleepers and not busy and begun == len(self.carrier.begun)
+            quiet = quiet + 1 if still else 0
+
+    async def step(self, seconds: float) -> None:
+        """Let time pass, and what falls due happen."""
+        self.clock.step(seconds)
+        self.dispatcher.wake()
+        await self.rest()
+
+
+@asynccontextmanager
+async def dispatching(
+    folder: Path, ending: Ending, settings: DeliverySettings | None = None, *, clock: FakeClock | None = None
+) -> AsyncIterator[Dispatching]:
+    clock, settings, metrics, lines = clock or FakeClock(), settings or DeliverySettings(), Metrics(), Lines()
+    database, store = await open_outbox(folder / "agent.db", clock, settings, metrics)
+    carrier = Carrier(ending)
+    dispatcher = Dispatcher(
+        store=store, courier=carrier, settings=settings, clock=clock, metrics=metrics, log=lines, spread=no_jitter
+    )
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(dispatcher.run())
+            yield Dispatching(database, store, clock, dispatcher, carrier, lines)
+            running.cancel()
+    finally:
+        await database.close()
