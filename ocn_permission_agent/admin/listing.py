@@ -97,6 +97,7 @@ def _head(index: ConsentIndex, fresh: bool) -> Document:
         "block_time": index.block_time.isoformat() if index.block_number else None,
         "fresh": fresh,
         "distrust": index.distrust,
+        "doubt": index.doubt,
     }
 
 

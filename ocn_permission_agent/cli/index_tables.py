@@ -45,6 +45,8 @@ def _head(document: Row) -> str:
     said = f"Block {document['block']} of {document['block_time']}"
     if document["distrust"]:
         return f"{said}; everything is closed (C12): {document['distrust']}"
+    if document["doubt"]:
+        return f"{said}; everything is held (C8): {document['doubt']}"
     return said if document["fresh"] else f"{said}, not fresh: what is open is held until it is (C8)"
 
 
@@ -105,6 +107,15 @@ def _about_service(service: Row) -> dict[str, object]:
     }
 
 
+#: how the agreement was made, for people (C6)
+_SENT = {
+    "direct": "by the customer's own transaction",
+    "relayed": "relayed with a signature of the customer",
+    "inner": "through another contract",
+    "unknown": "by a transaction that cannot be looked up",
+}
+
+
 def _about_agreement(agreement: Row) -> dict[str, object]:
     agreed = agreement["agreed"]
     return {
@@ -112,8 +123,10 @@ def _about_agreement(agreement: Row) -> dict[str, object]:
         "Provider": _both(agreement["provider"], agreement["provider_address"]),
         "Standing": agreement["standing"],
         "Reason": f"{agreement['rule']}: {agreement['reason']}",
+        "What can be done": agreement["remedy"] or None,
         "Seen in": _place(agreement),
         "Agreed in": _place(agreement["agreed_in"]),
+        "Sent": _SENT[agreement["sent"]],
         "Agreed to": "not known" if agreed is None else ", ".join(map(str, agreed)),
     }
 

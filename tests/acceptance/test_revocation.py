@@ -1,6 +1,7 @@
 """What a revoke stops: everything that was not started yet, also what waits for a service that is down."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,3 +121,44 @@ async def test_copies_are_bound_to_the_agreement_they_were_planned_under(place: 
             await SystemClock().sleep(0.05)
     await SystemClock().sleep(1.0)
     assert [b'"s1000"' in each for each in place.node.received] == [True]
+
+
+async def cli(place: Place, *arguments: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "ocn_permission_agent",
+        *arguments,
+        "--config",
+        str(place.agent.files.config),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), timeout=30)
+    assert process.returncode == 0, out
+    return out.decode()
+
+
+@pytest.mark.timeout(180)
+async def test_a_stop_withdraws_at_once_and_its_removal_revives_nothing(place: Place) -> None:
+    """The customer's sure way out when the contract refuses a revoke (C7)."""
+    await until(place, pending=0, agreements=1, withdrawn=0)
+    await load(place.agent.proxy_url, requests=[put_session(n) for n in range(20)], rate=100)
+    await until(place, pending=20, agreements=1, withdrawn=0)
+    assert "20 pending copies were withdrawn" in await cli(place, "stop", "add", "--customer", "DE*CPO")
+    await until(place, pending=0, agreements=0, withdrawn=20)
+    await load(place.agent.proxy_url, requests=[put_session(100)], rate=10)
+    await until(place, pending=0, agreements=0, withdrawn=20)
+
+    await place.agent.kill()
+    await place.agent.start()
+    await until(place, pending=0, agreements=0, withdrawn=20)
+    assert "C7" in await cli(place, "agreements", "show", "DE*CPO", "DE*BIL")
+    place.node.up = True
+    await cli(place, "stop", "remove", "--customer", "DE*CPO")
+    await until(place, pending=0, agreements=1, withdrawn=20)
+    await load(place.agent.proxy_url, requests=[put_session(200)], rate=10)
+    async with asyncio.timeout(40):
+        while not place.node.received:
+            await SystemClock().sleep(0.05)
+    assert [b'"s200"' in each for each in place.node.received] == [True]

@@ -1,5 +1,6 @@
 """Two RPC endpoints: who contradicts holds everything, who is silent holds nobody, who fails is replaced."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -173,6 +174,17 @@ async def test_a_silent_second_holds_nobody(chain: Deployment, path: Path, troub
         assert two.standing == OPEN
         assert len(two.watched.log.named("endpoint.unavailable")) == 1
         assert [each.reachable for each in two.watched.endpoints.states()] == [True, False]
+
+
+async def test_a_second_that_never_answers_costs_three_seconds_once(chain: Deployment, path: Path) -> None:
+    async with two_endpoints(chain, path) as two:
+        two.second.slow_seconds = 20.0
+        await revoke(chain)
+        async with asyncio.timeout(10):
+            for _ in range(5):
+                await two.watched.poll()
+        assert two.watched.verdict(two.agreed).closed
+        two.second.slow_seconds = 0.0
 
 
 async def test_the_next_endpoint_is_followed_when_the_first_fails(chain: Deployment, path: Path) -> None:
