@@ -94,6 +94,8 @@ def delivery(values: Mapping[str, Any], services: Iterable[Party]) -> DeliverySe
         max_in_flight=values["delivery.max_in_flight"],
         parked_days=values["delivery.parked_days"],
         keep_payload_hours=values["delivery.keep_payload_hours"],
+        history_days=values["delivery.history_days"],
+        ledger_days=values["delivery.ledger_days"],
         schedule_seconds=values["delivery.schedule_seconds"],
         windows=Windows(
             cdrs=values["delivery.windows.cdrs"],

@@ -115,6 +115,8 @@ KEYS: tuple[Key, ...] = (
         _key("max_in_flight", values.whole(least=1, most=1000), 8),
         _key("parked_days", values.number(most=3650, or_zero=True), 30.0),
         _key("keep_payload_hours", values.number(most=168, or_zero=True), 0.0),
+        _key("history_days", values.number(most=3650), 31.0),
+        _key("ledger_days", values.number(most=3650), 396.0),
         _key(
             "schedule_seconds",
             Kind(read=values.schedule, from_text=values.numbers_from_text),

@@ -67,7 +67,10 @@ def after_attempt(delivery: Delivery, attempt: Attempt, *, settings: DeliverySet
         case AttemptVerdict.ACCEPTED:
             return _final(DeliveryState.DELIVERED, delivery, attempt, None)
         case AttemptVerdict.UNCONFIRMED:
-            reason = "the service was called, but its answer was withheld: it may have refused"
+            reason = (
+                "the service was called, but its answer was withheld for want of a signature: it may have refused; "
+                "it should sign its answers, or be reached directly (delivery.services)"
+            )
             return _final(DeliveryState.UNCONFIRMED, delivery, attempt, reason)
         case AttemptVerdict.REFUSED | AttemptVerdict.SETUP if _wants_a_put(delivery, attempt):
             return _in_front(delivery, attempt, f"the service took no PATCH ({_statuses(attempt)}): a full PUT follows")

@@ -21,6 +21,8 @@ from ocn_permission_agent.store.sql import Sql
 
 #: later than anything that is due
 _END_OF_TIME_US = 2**62
+#: of one lane, merged in one transaction, so that those who record do not wait for it
+_RUN = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +105,7 @@ class Claiming:
 
     def _collapse(self, connection: sqlite3.Connection, lane: sqlite3.Row, now: datetime) -> tuple[int, int]:
         """Make fewer of what waits; the delivery that is the head now, and how many it and others supersede."""
-        rows = self._sql.rows(connection, "pending_of_lane", lane_id=lane["id"], head_id=lane["head_id"])
+        rows = self._sql.rows(connection, "pending_of_lane", lane_id=lane["id"], head_id=lane["head_id"], most=_RUN)
         first = rows[0]
         delivery_class = _class_of(first)
         run = list(

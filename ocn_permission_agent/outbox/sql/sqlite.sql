@@ -161,7 +161,7 @@ FROM deliveries d
 JOIN envelopes e ON e.id = d.envelope_id
 LEFT JOIN collapsed k ON k.delivery_id = d.id
 WHERE d.lane_id = :lane_id AND d.id >= :head_id AND d.state = 'pending'
-ORDER BY d.id;
+ORDER BY d.id LIMIT :most;
 
 -- name: get_merged
 SELECT scope_id, through_id, body FROM merged_sessions WHERE lane_id = :lane_id;
