@@ -27,7 +27,9 @@ INSERT INTO scopes (channel_id, customer_address, provider, agreement, agreement
 VALUES (:channel_id, :customer_address, :provider, :agreement, :agreement_block, :interface_role);
 
 -- name: newest_delivery
-SELECT coalesce(max(id), 0) AS id FROM deliveries;
+-- A session may remember a delivery that is forgotten already.
+SELECT max(coalesce((SELECT max(id) FROM deliveries), 0),
+           coalesce((SELECT max(through_id) FROM merged_sessions), 0)) AS id;
 
 -- name: find_lane
 SELECT l.id, l.newest_id, l.stood_still_us, l.held_since_us, n.recorded_at_us AS newest_at_us,

@@ -111,6 +111,28 @@ async def test_what_is_parked_can_be_revived_for_as_long_as_was_said_and_the_row
     await database.close()
 
 
+async def test_ids_are_not_given_out_again_while_a_session_remembers_them(tmp_path: Path) -> None:
+    clock = FakeClock()
+    short = DeliverySettings(history_days=1)
+    database, store = await open_outbox(tmp_path / "agent.db", clock, short)
+    outboxed = Outboxed(database, store, clock, short)
+    for number in range(5):
+        await outboxed.owe(session("PUT", f"s{number}", b'{"id":"s","kwh":1}'))
+    while await outboxed.go(outboxed.accepts):
+        pass
+    clock.step(2 * 86_400)
+    await store.purge(clock.now())
+    await database.close()
+    database, store = await open_outbox(tmp_path / "agent.db", clock, short)
+    outboxed = Outboxed(database, store, clock, short)
+    await outboxed.owe(session("PATCH", "s4", b'{"kwh":2}'))
+    await outboxed.go(outboxed.says(AttemptVerdict.UNKNOWN))
+    clock.step(5)
+    await outboxed.go(outboxed.accepts)
+    assert outboxed.requests_sent()[-1] == ("PUT", b'{"id":"s","kwh":2}')
+    await database.close()
+
+
 async def test_counting_reads_tallies_and_they_agree_with_the_rows(tmp_path: Path) -> None:
     clock = FakeClock()
     database, store = await open_outbox(tmp_path / "agent.db", clock, SETTINGS)
