@@ -80,16 +80,16 @@ class Auditor:
         """Audit at the start, every `audit_seconds`, and soon after the watcher met a contradiction."""
         await self._watcher.first_poll()
         while True:
-            pause = self._settings.audit_seconds
             try:
                 await self.audit_once()
             except ChainReorganised:
                 # Another endpoint than the followed one may be a block behind: ordinary.
-                pause = min(self._settings.poll_seconds, pause)
+                await self._clock.sleep(self._settings.poll_seconds)
             except ChainUnavailable as error:
                 self._log.warning("audit.failed", reason=str(error))
-                pause = min(_RETRY_SECONDS, pause)
-            await self._pause(pause)
+                await self._clock.sleep(_RETRY_SECONDS)
+            else:
+                await self._until_due(self._settings.audit_seconds)
 
     async def audit_once(self) -> AuditReport | None:
         """Compare everything now; None before the first sync.
@@ -186,7 +186,7 @@ class Auditor:
             self._watcher.take_found(lost)
         return len(lost)
 
-    async def _pause(self, seconds: float) -> None:
+    async def _until_due(self, seconds: float) -> None:
         """For so long, or until the watcher met a contradiction that is new."""
         async with asyncio.TaskGroup() as group:
             sleeping = group.create_task(_sleep(self._clock, seconds))

@@ -1,12 +1,17 @@
 """What no log told is found: by the state, by counting, and in the logs of the whole chain."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ocn_permission_agent.chain import abi
 from ocn_permission_agent.consent.verdict import Standing
+from ocn_permission_agent.errors import ChainUnavailable
 from tests.chain_fixtures import WALLETS, Deployment
 from tests.chain_harness import BILLING, Watched, agree, confirm, revoke, watching
+from tests.fakes import FakeClock
 from tests.faulty_rpc import faulty_rpc
 
 
@@ -149,3 +154,70 @@ async def test_found_logs_are_put_into_their_places(chain: Deployment, path: Pat
         async with watching(chain, path.with_name("whole.db")) as whole:
             await whole.poll()
             assert whole.view.index.facts.pairs == repaired.pairs
+
+
+async def spin_until(held: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not held():  # noqa: ASYNC110  real sockets answer meanwhile, the clock stands still
+            await asyncio.sleep(0.005)
+
+
+async def test_audits_come_at_the_start_every_hour_and_after_a_contradiction(chain: Deployment, path: Path) -> None:
+    await agree(chain)
+    await confirm(chain)
+    clock = FakeClock()
+    async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,), clock=clock) as watched:
+
+        def audits(event: str = "audit.completed") -> int:
+            return len(watched.log.named(event))
+
+        async with asyncio.TaskGroup() as group:
+            auditing = group.create_task(watched.auditor.run())
+            await asyncio.sleep(0)
+            assert audits() == 0, "nothing was read yet"
+            await watched.poll()
+            await spin_until(lambda: audits() == 1 and clock.sleepers == 1)
+            clock.step(3599)
+            assert audits() == 1
+            clock.step(1)
+            await spin_until(lambda: audits() == 2 and clock.sleepers == 1)
+
+            receipt = await chain.actor("cpo").revoke_agreement(WALLETS["billing"].address)
+            rpc.faults.hide.add(receipt.transaction_hash)
+            await agree(chain)
+            await watched.poll()
+            await spin_until(lambda: audits() == 3)
+            rpc.faults.hide.clear()
+            rpc.faults.status = 503
+            await spin_until(lambda: clock.sleepers >= 1)
+            clock.step(3600)
+            await spin_until(lambda: audits("audit.failed") == 1)
+            rpc.faults.status = None
+            await spin_until(lambda: clock.sleepers >= 1)
+            clock.step(60)
+            await spin_until(lambda: audits() == 4)
+            await watched.poll()
+            assert len(watched.log.named("logs.recovered")) == 1
+            auditing.cancel()
+
+
+async def test_a_list_over_our_limit_is_passed_over_by_the_audit(chain: Deployment, path: Path) -> None:
+    """Anybody can make the list of providers long; what is known is compared all the same."""
+    await agree(chain)
+    await confirm(chain)
+    async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
+        await watched.poll()
+        for question in (abi.get_providers(), abi.get_parties()):
+            rpc.faults.lies[f"0x{question.hex()}"] = "0x" + "00" * (17 * 1024 * 1024)
+        report = await watched.auditor.audit_once()
+        assert report is not None
+        assert report.differences == 0
+
+
+@pytest.mark.parametrize("answer", ["0x" + "ff" * 64, "0x"])
+async def test_an_audit_that_gets_nonsense_fails(chain: Deployment, path: Path, answer: str) -> None:
+    async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
+        await watched.poll()
+        rpc.faults.lies[f"0x{abi.get_parties().hex()}"] = answer
+        with pytest.raises(ChainUnavailable):
+            await watched.auditor.audit_once()

@@ -8,10 +8,10 @@ from eth_abi.abi import decode
 
 from ocn_permission_agent.admin.desk import Desk
 from ocn_permission_agent.chain.decisions import Decider, DecisionStore
+from ocn_permission_agent.chain.text import party_from_bytes
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.consent.index import AgreementStatus, ConsentIndex
 from ocn_permission_agent.consent.verdict import Verdict
-from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.route import InterfaceRole, Module
 from ocn_permission_agent.sandbox.chain.actors import deploy
 from ocn_permission_agent.sandbox.chain.calls import (
@@ -312,8 +312,8 @@ class Bench:
 
     def heard(self, key: str, module: str, role: str) -> set[tuple[str, str]]:
         """(customer, provider) of everybody who hears a request of this key."""
-        country_code, party_id = key[:2], key[2:]
-        entitlements = self.index.providers_for(Party(country_code, party_id), Module(module), InterfaceRole(role))
+        sender = party_from_bytes(*key_bytes(key))
+        entitlements = self.index.providers_for(sender, Module(module), InterfaceRole(role))
         return {(self.name(each.customer_address), self.name(each.provider_address)) for each in entitlements}
 
     async def now(self) -> Now:

@@ -16,7 +16,7 @@ from ocn_permission_agent.consent.decisions import (
     StopRemoved,
     decide,
 )
-from ocn_permission_agent.consent.events import Sent
+from ocn_permission_agent.consent.events import Sent, ServiceObserved
 from ocn_permission_agent.consent.index import ConsentIndex
 from ocn_permission_agent.consent.settings import ConsentSettings
 from ocn_permission_agent.consent.verdict import Standing, Verdict
@@ -24,7 +24,7 @@ from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.route import InterfaceRole, Module
-from tests.consent_factories import OTHER_OPERATOR, OWN_OPERATOR, History, a_history, address_of, transaction
+from tests.consent_factories import OTHER_OPERATOR, OWN_OPERATOR, History, a_history, address_of, observed, transaction
 from tests.fakes import FakeClock
 
 CPO, BIL = Party("DE", "CPO"), Party("NL", "BIL")
@@ -184,6 +184,24 @@ def test_the_first_sync_pins_what_it_finds() -> None:
     history.begin_pins()
     history.begin_pins()
     assert_open(history.index())
+
+
+def test_a_customer_that_left_is_at_no_other_address() -> None:
+    history = taken_over()
+    history.party(None, operator=OWN_OPERATOR, address=CPO_ADDRESS)
+    (status,) = [each for each in history.index().agreements() if each.customer_address == CPO_ADDRESS]
+    assert "has left the registry" in status.verdict.reason
+
+
+def test_what_no_transaction_did_cannot_be_confirmed() -> None:
+    history = billing()
+    history.events.append(
+        ServiceObserved(evidence=observed(99), provider=BIL_ADDRESS, permissions=frozenset(), listed=False)
+    )
+    history.service(BIL_ADDRESS, {6, 8})
+    history.block_number = 100
+    history.service(BIL_ADDRESS, {6, 8})
+    assert not assert_closed(history.index(), "C5").confirmable
 
 
 def test_a_first_registration_after_the_first_sync_is_pinned() -> None:
