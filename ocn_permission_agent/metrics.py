@@ -58,6 +58,9 @@ class Metrics:
         self.held = gauge("held", "Deliveries held because our view is in doubt, by reason.", ("reason",))
         self.store_commit_seconds = histogram("store_commit_seconds", "Time of one group commit.", _LATENCY_BUCKETS)
         self.spool_bytes = gauge("spool_bytes", "Copies that wait beside the store, until it can be written again.")
+        self.certificate_refused = gauge(
+            "certificate_refused", "1 while the proxy's certificate files cannot be used and the former ones are."
+        )
         self.gaps = counter("gaps", "Copies that were due and could not be recorded.", ("reason",))
 
     def gaps_counted(self) -> int:

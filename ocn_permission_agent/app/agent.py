@@ -124,8 +124,13 @@ class Agent:
                 engine = group.create_task(
                     supervise("engine", self._run_engine, clock=self._clock, log=self._log), name="engine"
                 )
+                certificate = group.create_task(
+                    supervise("certificate", self._proxy.follow_certificate, clock=self._clock, log=self._log),
+                    name="certificate",
+                )
                 await self._stop_asked.wait()
                 await self._say_farewell(group)
+                certificate.cancel()
                 recorder.cancel()
                 await asyncio.wait((recorder,))
                 await self._keeping.recorder.close()

@@ -29,6 +29,7 @@ from ocn_permission_agent.outbox.dispatcher import Dispatcher
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
 from ocn_permission_agent.outbox.sqlite_casework import SqliteCasework
 from ocn_permission_agent.outbox.upkeep import Upkeep
+from ocn_permission_agent.proxy.tls import node_context
 from ocn_permission_agent.store.database import Database
 
 #: where a copied command's result goes: nowhere (proxy.md)
@@ -82,7 +83,7 @@ async def open_engine(
     opened.push_async_callback(database.close)
     rpcs = [await opened.enter_async_context(RpcClient(url=url, clock=clock)) for url in config.chain.rpc_urls]
     endpoints = Endpoints(rpcs=rpcs, settings=config.chain, clock=clock, metrics=metrics, log=log)
-    own = await opened.enter_async_context(HttpTransport.trusted())
+    own = await opened.enter_async_context(HttpTransport.trusted(tls=node_context(config.node.ca_file)))
     remote = await opened.enter_async_context(HttpTransport.guarded(config.network))
     ledger = SqliteLedger(database)
     casework = SqliteCasework(database, settings=config.delivery, ledger=ledger)

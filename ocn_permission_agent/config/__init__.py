@@ -19,6 +19,7 @@ from ocn_permission_agent.ocn.keys import OperatorKey
 from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
+from ocn_permission_agent.proxy.tls import node_context, server_context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +74,13 @@ def load(path: Path | None, *, environ: Mapping[str, str] | None = None) -> Conf
     followed = contracts(evaluated)
     if problems or key is None or followed is None:
         raise ConfigError(problems)
+    proxy, node = build.proxy(evaluated.values, folder=folder), build.node(evaluated.values, folder=folder)
+    _check_tls(proxy, node)
     return Config(
-        proxy=build.proxy(evaluated.values),
+        proxy=proxy,
         public_url=evaluated.values["proxy.public_url"],
         drain_seconds=evaluated.values["proxy.drain_seconds"],
-        node=build.node(evaluated.values),
+        node=node,
         node_version=build.node_version(evaluated.values),
         service_interface_disabled=evaluated.values["node.service_interface_disabled"],
         admin=build.admin(evaluated.values),
@@ -121,6 +124,26 @@ def load_chain_access(path: Path | None, *, environ: Mapping[str, str] | None = 
     if problems or followed is None:
         raise ConfigError(problems)
     return build.chain(evaluated.values, followed)
+
+
+def _check_tls(proxy: ProxySettings, node: NodeSettings) -> None:
+    """Read the certificates as the agent will.
+
+    Raises:
+        ConfigError: they cannot be used.
+    """
+    problems: list[str] = []
+    try:
+        if proxy.tls is not None:
+            server_context(proxy.tls)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        node_context(node.ca_file)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
 
 
 def _folder(path: Path | None) -> Path:

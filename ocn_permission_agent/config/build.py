@@ -1,6 +1,7 @@
 """From checked values to each package's own settings; every key has been read and is there."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ocn_permission_agent.admin.settings import AdminSettings
@@ -21,12 +22,14 @@ from ocn_permission_agent.outbox.settings import (
     TokenStyle,
     Windows,
 )
-from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
+from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings, TlsFiles
 
 
-def proxy(values: Mapping[str, Any]) -> ProxySettings:
-    """``[proxy]``."""
+def proxy(values: Mapping[str, Any], *, folder: Path) -> ProxySettings:
+    """``[proxy]``; relative paths start from `folder`."""
+    certificate, key = values["proxy.tls_certificate_file"], values["proxy.tls_key_file"]
     return ProxySettings(
+        tls=None if certificate is None else TlsFiles(certificate=folder / certificate, key=folder / key),
         listen_host=values["proxy.listen"].host,
         listen_port=values["proxy.listen"].port,
         preserve_host=values["proxy.preserve_host"],
@@ -37,10 +40,12 @@ def proxy(values: Mapping[str, Any]) -> ProxySettings:
     )
 
 
-def node(values: Mapping[str, Any]) -> NodeSettings:
-    """``[node]``."""
+def node(values: Mapping[str, Any], *, folder: Path) -> NodeSettings:
+    """``[node]``; relative paths start from `folder`."""
+    ca_file = values["node.ca_file"]
     return NodeSettings(
         url=values["node.url"],
+        ca_file=None if ca_file is None else folder / ca_file,
         api_prefix=values["node.api_prefix"],
         own_party=values["node.own_party"],
     )

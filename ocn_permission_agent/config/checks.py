@@ -17,6 +17,7 @@ def problems_between(evaluated: Evaluated) -> Iterator[str]:
     """One sentence for each contradiction. Keys that have a problem of their own are passed over."""
     yield from _listeners(evaluated)
     yield from _buffers(evaluated)
+    yield from _tls(evaluated)
     yield from _node(evaluated)
     yield from _token(evaluated)
     yield from _direct_routes(evaluated)
@@ -64,6 +65,17 @@ def _buffers(evaluated: Evaluated) -> Iterator[str]:
     if limit is not None and total is not None and total < limit:
         named = evaluated.named["proxy.buffer_total_bytes"]
         yield f"{named}: must be at least proxy.body_limit_bytes ({limit}), or no large body could ever be copied."
+
+
+def _tls(evaluated: Evaluated) -> Iterator[str]:
+    values, named = evaluated.values, evaluated.named
+    pair = ("proxy.tls_certificate_file", "proxy.tls_key_file")
+    for path, other in (pair, pair[::-1]):
+        if values.get(path) is not None and values.get(other, ...) is None:
+            yield f"{named[path]}: needs {other} too."
+    node, ca_file = values.get("node.url"), values.get("node.ca_file")
+    if ca_file is not None and node is not None and urlsplit(node).scheme != "https":
+        yield f"{named['node.ca_file']}: is of use only with an https:// URL of the node."
 
 
 def _node(evaluated: Evaluated) -> Iterator[str]:

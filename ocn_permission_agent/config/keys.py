@@ -53,6 +53,7 @@ def _key(name: str, kind: Kind, default: object = REQUIRED, *, secret: bool = Fa
 
 
 _TEXT = Kind(read=values.text)
+_FILE = Kind(read=values.file_path)
 _BASE_URL = Kind(read=values.base_url)
 _LISTEN = Kind(read=values.listen)
 _DURATION = Kind(read=values.duration)
@@ -63,6 +64,8 @@ KEYS: tuple[Key, ...] = (
         "proxy",
         _key("listen", _LISTEN, ListenAddress(host="0.0.0.0", port=8080)),  # noqa: S104  platforms call from outside
         _key("public_url", _BASE_URL),
+        _key("tls_certificate_file", _FILE, None),
+        _key("tls_key_file", _FILE, None),
         _key("strict", values.flag(), False),
         _key("preserve_host", values.flag(), True),
         _key("drain_seconds", values.number(most=20, or_zero=True), 10.0),
@@ -72,6 +75,7 @@ KEYS: tuple[Key, ...] = (
     *_section(
         "node",
         _key("url", Kind(read=values.origin_url)),
+        _key("ca_file", _FILE, None),
         _key("version", values.choice("1", "2", "auto"), "auto"),
         _key("api_prefix", Kind(read=values.path_prefix), ""),
         _key("own_party", Kind(read=values.party), None),

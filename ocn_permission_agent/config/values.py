@@ -95,6 +95,11 @@ def text(value: object) -> str:
     return _text(value, "a text")
 
 
+def file_path(value: object) -> str | None:
+    """The path of a file; empty: not given."""
+    return _text(value, "the path of a file") or None
+
+
 def flag() -> Kind:
     """``true`` or ``false``; in the environment also 1, 0, yes, no."""
 

@@ -7,6 +7,7 @@ deny table admits, checked on the very socket that is connected, so that nothing
 import asyncio
 import errno
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -56,16 +57,18 @@ class HttpTransport:
 
     Args:
         guard: rules for URLs from the registry; None for URLs that come from the operator.
+        tls: how https is verified; None for the system's certificates.
     """
 
-    def __init__(self, *, guard: NetworkSettings | None) -> None:
+    def __init__(self, *, guard: NetworkSettings | None, tls: ssl.SSLContext | None = None) -> None:
         self._guard = guard
+        self._tls = tls
         self._session: ClientSession | None = None
 
     @classmethod
-    def trusted(cls) -> Self:
+    def trusted(cls, *, tls: ssl.SSLContext | None = None) -> Self:
         """For the operator's own node."""
-        return cls(guard=None)
+        return cls(guard=None, tls=tls)
 
     @classmethod
     def guarded(cls, settings: NetworkSettings) -> Self:
@@ -163,6 +166,7 @@ class HttpTransport:
         if self._session is None:
             connector = TCPConnector(
                 limit=0,
+                ssl=True if self._tls is None else self._tls,
                 limit_per_host=_CONNECTIONS_PER_HOST,
                 keepalive_timeout=_KEEP_ALIVE_SECONDS,
                 use_dns_cache=False,

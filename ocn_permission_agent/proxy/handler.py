@@ -174,7 +174,7 @@ class Handler:
             node_host=self._upstream.authority,
             preserve_host=self._settings.preserve_host,
             peer=request.remote or "unknown",
-            scheme=b"http",
+            scheme=b"http" if self._settings.tls is None else b"https",
         )
         asked = _Asked(head=head, wire_head=wire_head, client=client, notes=notes)
         if candidate is None:

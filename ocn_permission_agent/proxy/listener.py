@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import ConfigError
@@ -12,6 +13,7 @@ from ocn_permission_agent.proxy.copier import Copier, Gaps, Intents, Notes, Reco
 from ocn_permission_agent.proxy.handler import Handler
 from ocn_permission_agent.proxy.server import HttpServer
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
+from ocn_permission_agent.proxy.tls import ServerCertificate
 from ocn_permission_agent.proxy.upstream import Upstream
 
 _BACKLOG = 4096
@@ -58,7 +60,7 @@ class Proxy:
         self._metrics = metrics
         self._log = log
         self._draining = False
-        self._upstream = Upstream(url=node.url, settings=settings, clock=clock)
+        self._upstream = Upstream(node=node, settings=settings, clock=clock)
         copier = Copier(
             view=view,
             recorder=recorder,
@@ -83,23 +85,45 @@ class Proxy:
         )
         self._http: HttpServer | None = None
         self._listening: asyncio.Server | None = None
+        self._certificate: ServerCertificate | None = None
 
     async def start(self) -> None:
         """Listen.
 
         Raises:
-            ConfigError: the address cannot be listened on, or aiohttp lacks its C parser.
+            ConfigError: the address cannot be listened on, the certificate cannot be used, or aiohttp lacks its C
+                parser.
         """
-        host, port = self._settings.listen_host, self._settings.listen_port
+        host, port, tls = self._settings.listen_host, self._settings.listen_port, self._settings.tls
+        if tls is not None:
+            self._certificate = ServerCertificate(tls, clock=self._clock, metrics=self._metrics, log=self._log)
         self._http = HttpServer(
             self._handler, settings=self._settings, clock=self._clock, log=self._log, on_malformed=self._count_malformed
         )
         try:
             self._listening = await asyncio.get_running_loop().create_server(
-                self._http, host, port, backlog=_BACKLOG, reuse_address=True
+                self._http, host, port, backlog=_BACKLOG, reuse_address=True, **self._tls_options()
             )
         except OSError as error:
             raise ConfigError([f"[proxy] listen: cannot listen on {host}:{port}: {error.strerror}"]) from error
+
+    def _tls_options(self) -> dict[str, Any]:
+        """Those of `create_server`; none for plain http."""
+        if self._certificate is None:
+            return {}
+        return {
+            "ssl": self._certificate.context,
+            "ssl_handshake_timeout": self._settings.headers_timeout_seconds,
+            # a platform that does not say goodbye must not hold up the end
+            "ssl_shutdown_timeout": self._settings.linger_seconds,
+        }
+
+    async def follow_certificate(self) -> None:
+        """Renew the certificate whenever its files change, until cancelled; without TLS just wait."""
+        if self._certificate is None:
+            await asyncio.Event().wait()
+        else:
+            await self._certificate.follow()
 
     def _count_malformed(self, status: int) -> None:
         self._metrics.requests.labels("other", "none", "other", str(status)).inc()

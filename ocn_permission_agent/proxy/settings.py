@@ -1,6 +1,7 @@
 """Settings of the proxy and of the node behind it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ocn_permission_agent.ocpi.party import Party
 
@@ -10,12 +11,22 @@ class NodeSettings:
     """`[node]` of the configuration. The URL comes from the operator and is trusted.
 
     `url` is ``http(s)://host[:port]`` without a path. `api_prefix` is 2.x's, without slashes around it. `own_party` is
-    the party of a 2.x node itself, whose requests are answered without a look at the token.
+    the party of a 2.x node itself, whose requests are answered without a look at the token. `ca_file` holds the
+    certificates, PEM, that an https node is verified by; None for the system's.
     """
 
     url: str
+    ca_file: Path | None = None
     api_prefix: str = ""
     own_party: Party | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """The listener's certificate with its chain, and the key to it; PEM, not encrypted."""
+
+    certificate: Path
+    key: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +35,8 @@ class ProxySettings:
 
     listen_host: str = "0.0.0.0"  # noqa: S104  a node is meant to be reached
     listen_port: int = 8080
+    #: None: plain http, TLS ends before the proxy
+    tls: TlsFiles | None = None
     preserve_host: bool = True
     copy_reads: bool = False
     #: refuse what may have to be copied while no copy could be recorded

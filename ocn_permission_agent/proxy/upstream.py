@@ -17,7 +17,8 @@ from yarl import URL
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
-from ocn_permission_agent.proxy.settings import ProxySettings
+from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
+from ocn_permission_agent.proxy.tls import node_context
 
 #: a node's own headers may be longer than what platforms may send
 _REPLY_FIELD_LIMIT_BYTES = 64 * 1024
@@ -154,13 +155,17 @@ class NodeConnection:
 
 
 class Upstream:
-    """The node, and the connections to it that wait for the next request."""
+    """The node, and the connections to it that wait for the next request.
 
-    def __init__(self, *, url: str, settings: ProxySettings, clock: Clock) -> None:
-        parsed = URL(url)
+    Raises:
+        ConfigError: `node.ca_file` cannot be used.
+    """
+
+    def __init__(self, *, node: NodeSettings, settings: ProxySettings, clock: Clock) -> None:
+        parsed = URL(node.url)
         self._host = parsed.host or ""
         self._port = parsed.port or 80
-        self._tls = ssl.create_default_context() if parsed.scheme == "https" else None
+        self._tls = node_context(node.ca_file) if parsed.scheme == "https" else None
         self._settings = settings
         self._clock = clock
         self._idle: deque[NodeConnection] = deque()

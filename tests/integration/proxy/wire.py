@@ -1,6 +1,7 @@
 """The two ends of the wire as raw sockets: what is seen is bytes, with nobody's idea of HTTP in between."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -69,6 +70,7 @@ class RawNode:
     seen: list[Seen] = field(default_factory=list)
     connections: int = 0
     port: int = 0
+    tls: ssl.SSLContext | None = None
     busy: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -76,7 +78,7 @@ class RawNode:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -105,7 +107,7 @@ class RawNode:
 @asynccontextmanager
 async def listening(node: RawNode) -> AsyncIterator[RawNode]:
     node.idle.set()
-    server = await asyncio.start_server(node.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(node.serve, "127.0.0.1", 0, ssl=node.tls)
     node.port = server.sockets[0].getsockname()[1]
     try:
         yield node
@@ -136,8 +138,8 @@ class Line:
 
 
 @asynccontextmanager
-async def line_to(address: tuple[str, int]) -> AsyncIterator[Line]:
-    reader, writer = await asyncio.open_connection(*address)
+async def line_to(address: tuple[str, int], tls: ssl.SSLContext | None = None) -> AsyncIterator[Line]:
+    reader, writer = await asyncio.open_connection(*address, ssl=tls)
     try:
         yield Line(reader, writer)
     finally:

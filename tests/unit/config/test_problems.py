@@ -174,3 +174,30 @@ def test_a_missing_file_is_told(folder: Path) -> None:
 def test_a_folder_in_place_of_the_file_is_told(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot be read: Is a directory\.$"):
         load(folder, environ={})
+
+
+def test_certificate_and_key_go_together(complaining: Complaining) -> None:
+    assert complaining({"proxy": 'tls_certificate_file = "chain.pem"'}) == [
+        "proxy.tls_certificate_file: needs proxy.tls_key_file too."
+    ]
+    assert complaining(OCN_AGENT_PROXY_TLS_KEY_FILE="key.pem") == [
+        "proxy.tls_key_file (OCN_AGENT_PROXY_TLS_KEY_FILE): needs proxy.tls_certificate_file too."
+    ]
+
+
+def test_certificates_are_read_as_at_the_start(complaining: Complaining, folder: Path) -> None:
+    (folder / "ca.pem").write_text("no certificate")
+    problems = complaining(
+        {"proxy": 'tls_certificate_file = "chain.pem"\ntls_key_file = "key.pem"', "node": 'ca_file = "ca.pem"'},
+        OCN_AGENT_NODE_URL="https://node.internal",
+    )
+    assert problems == [
+        f"proxy.tls_certificate_file: names {folder}/chain.pem, which cannot be read: No such file or directory.",
+        f"node.ca_file: {folder}/ca.pem holds no certificate in PEM form.",
+    ]
+
+
+def test_a_ca_for_a_node_that_speaks_plain_http_is_a_mistake(complaining: Complaining, folder: Path) -> None:
+    assert complaining({"node": 'ca_file = "ca.pem"'}) == [
+        "node.ca_file: is of use only with an https:// URL of the node."
+    ]
