@@ -39,7 +39,7 @@ class Metrics:
         self.delivery_seconds = histogram(
             "delivery_seconds", "From recording a copy to its delivery.", _DELIVERY_BUCKETS
         )
-        self.backlog = gauge("backlog", "Deliveries that are not final, by state.", ("provider", "state"))
+        self.backlog = gauge("backlog", "Deliveries that are owed, by what they wait for.", ("provider", "state"))
         self.backlog_oldest_seconds = gauge(
             "backlog_oldest_seconds", "Age of the oldest pending delivery.", ("provider",)
         )

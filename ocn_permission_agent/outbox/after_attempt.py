@@ -117,7 +117,12 @@ def withdrawn(reason: str, *, now: datetime) -> Decision:
 
 
 def held(reason: str, *, now: datetime) -> Decision:
-    """Something we must know first is in doubt: it waits, and is looked at again soon."""
+    """Something we must know first is in doubt: it waits, and is looked at again soon.
+
+    Args:
+        reason: its cause, one of few, then a colon and words: ``C8: our view is stale``.
+        now: since when.
+    """
     return Decision(
         state=DeliveryState.PENDING,
         decided_at=now,

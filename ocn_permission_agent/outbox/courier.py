@@ -158,7 +158,7 @@ class Courier:
         if route is None or not (route.own or route.domain):
             return held("C11: no node is known for the provider", now=self._clock.now())
         if version is None:
-            return held("it is unclear which version the provider's node speaks", now=self._clock.now())
+            return held("version: it is unclear which one the provider's node speaks", now=self._clock.now())
         return self._writer.written(delivery, ForNode(route=route, version=version, signed=signed))
 
     async def send(self, ready: Ready) -> Attempt:

@@ -228,6 +228,11 @@ class SqliteOutbox:
                 pause = read_module_pause(row)
                 if pause is not None:
                     paused.setdefault(row["party"], []).append(PausedModule(module=row["module"], pause=pause))
+            held: dict[str, Counter[str]] = {}
+            held_still: Counter[str] = Counter()
+            for row in self._sql.rows(connection, "held_by_cause"):
+                held.setdefault(row["party"], Counter())[row["cause"]] += row["n"]
+                held_still[row["party"]] += row["n"] if row["still"] else 0
             return tuple(
                 ProviderBacklog(
                     provider=Party.parse(row["party"]),
@@ -235,6 +240,8 @@ class SqliteOutbox:
                     oldest=from_us_or_none(row["oldest_us"]),
                     breaker=read_breaker(row),
                     paused_modules=tuple(paused.get(row["party"], ())),
+                    paused=row["still"] - held_still[row["party"]],
+                    held=held.get(row["party"], {}),
                 )
                 for row in self._sql.rows(connection, "backlog")
             )

@@ -64,13 +64,18 @@ class PausedModule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderBacklog:
-    """What one provider is owed. `oldest` is None when that is nothing."""
+    """What one provider is owed. `oldest` is None when that is nothing.
+
+    `paused` of the pending ones wait for the provider, or for a module of it; `held`, by cause, for certainty.
+    """
 
     provider: Party
     pending: int
     oldest: datetime | None
     breaker: Breaker
     paused_modules: tuple[PausedModule, ...] = ()
+    paused: int = 0
+    held: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

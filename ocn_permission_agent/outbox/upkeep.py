@@ -1,6 +1,7 @@
 """What the outbox needs besides delivering: withdrawing what lost its consent, letting go of payloads, gauges."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from ocn_permission_agent.clock import Clock
@@ -43,6 +44,8 @@ class Upkeep:
         self._log = log
         self._write_notes = write_notes
         self._woken = asyncio.Event()
+        #: of what was held: their gauges go back to 0
+        self._causes_seen: set[str] = set()
 
     def wake(self) -> None:
         """There is a new index: something may have to be withdrawn at once."""
@@ -111,12 +114,22 @@ class Upkeep:
 
     async def _observe(self) -> None:
         now = self._clock.now()
+        held = Counter(dict.fromkeys(self._causes_seen, 0))
         for owed in await self._store.backlog():
             provider = str(owed.provider)
             age = 0.0 if owed.oldest is None else (now - owed.oldest).total_seconds()
-            self._metrics.backlog.labels(provider, DeliveryState.PENDING.value).set(owed.pending)
+            held_of_it = sum(owed.held.values())
+            for state, count in (
+                ("pending", owed.pending - held_of_it - owed.paused),
+                ("held", held_of_it),
+                ("paused", owed.paused),
+            ):
+                self._metrics.backlog.labels(provider, state).set(count)
             self._metrics.backlog_oldest_seconds.labels(provider).set(age)
-        self._metrics.held.labels("view").set((await self._store.counts()).held)
+            held.update(owed.held)
+        for cause, count in held.items():
+            self._metrics.held.labels(cause).set(count)
+        self._causes_seen.update(held)
 
     async def _alarm(self) -> None:
         await self._clock.sleep(_ROUND_SECONDS)

@@ -65,7 +65,9 @@ SELECT d.id, d.state, e.customer, s.provider, c.module, s.interface_role, e.meth
            + CASE WHEN d.fleeting THEN 0
              ELSE l.stood_still_us + c.stood_still_us
                   + max(0, :now - coalesce(l.held_since_us, :now))
-                  + max(0, :now - coalesce(c.still_since_us, :now)) END AS expires_at_us,
+                  + max(0, :now - coalesce(c.still_since_us, :now))
+                  + CASE WHEN l.due_at_us < c.returned_at_us THEN max(0, :now - c.returned_at_us) ELSE 0 END
+             END AS expires_at_us,
        l.in_flight = 1 AND l.head_id = d.id AS in_flight, l.held_since_us IS NOT NULL AS held,
        CASE WHEN p.paused_since_us IS NOT NULL THEN coalesce(p.pause_reason, '')
             WHEN c.paused_since_us IS NOT NULL THEN coalesce(c.pause_reason, '') END AS paused,

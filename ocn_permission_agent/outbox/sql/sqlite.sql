@@ -112,13 +112,16 @@ ORDER BY due_at_us, head_id LIMIT :room;
 UPDATE lanes SET in_flight = 1, head_id = :head_id WHERE id = :lane_id;
 
 -- name: get_delivery
--- Waits and pauses that go on still are counted up to :now.
+-- Waits and pauses that go on still are counted up to :now, and so is the time that a lane has waited for its turn since
+-- its provider returned.
 SELECT d.id, s.provider, p.address AS provider_address, s.agreement, d.state, d.attempts, d.next_attempt_at_us,
        d.expires_base_us
            + CASE WHEN d.fleeting THEN 0
              ELSE l.stood_still_us + c.stood_still_us
                   + max(0, :now - coalesce(l.held_since_us, :now))
-                  + max(0, :now - coalesce(c.still_since_us, :now)) END AS expires_at_us,
+                  + max(0, :now - coalesce(c.still_since_us, :now))
+                  + CASE WHEN l.due_at_us < c.returned_at_us THEN max(0, :now - c.returned_at_us) ELSE 0 END
+             END AS expires_at_us,
        d.reason, l.owner, l.object_id,
        m.lane_id IS NOT NULL AS whole_known,
        d.in_doubt,
@@ -251,13 +254,17 @@ WHERE l.id = :lane_id AND d.state = 'pending'
 ORDER BY d.id LIMIT 1;
 
 -- name: free_lane
+-- A lane that has waited for its turn since its provider returned, and has had it: its windows stood still meanwhile.
 UPDATE lanes
 SET in_flight = 0, head_id = :head_id,
     resting_until_us = max(resting_until_us, :resting_until_us),
     due_at_us = CASE WHEN :head_id IS NULL THEN NULL
                 ELSE max(:due_at_us, resting_until_us, :resting_until_us) END,
     collapse = coalesce(:collapse, collapse),
-    stood_still_us = stood_still_us + max(0, :now - coalesce(held_since_us, :now)),
+    stood_still_us = stood_still_us + max(0, :now - coalesce(held_since_us, :now))
+        + coalesce((SELECT max(0, :now - c.returned_at_us) FROM channels c
+                    WHERE c.id = lanes.channel_id AND lanes.due_at_us < c.returned_at_us
+                      AND :due_at_us >= c.returned_at_us), 0),
     held_since_us = CASE WHEN :held AND :head_id IS NOT NULL THEN :now END
 WHERE id = :lane_id;
 
@@ -407,6 +414,7 @@ SELECT coalesce((SELECT sum(n) FROM held), 0) AS held,
 -- name: backlog
 SELECT p.party, p.failures, p.paused_since_us, p.probe_at_us, p.pause_reason,
        coalesce(sum(t.n), 0) AS pending,
+       coalesce(sum(CASE WHEN c.still_since_us IS NOT NULL THEN t.n END), 0) AS still,
        min((SELECT d.recorded_at_us FROM deliveries d
             WHERE d.scope_id = s.id AND d.state = 'pending' AND d.payload_until_us IS NOT 0
             ORDER BY d.id LIMIT 1)) AS oldest_us
@@ -416,6 +424,18 @@ LEFT JOIN scopes s ON s.channel_id = c.id
 LEFT JOIN tallies t ON t.scope_id = s.id AND t.state = 'pending'
 GROUP BY p.id
 ORDER BY p.party;
+
+-- name: held_by_cause
+-- The reason of a held head begins with its cause (after_attempt.held); what waits behind it waits for the same.
+SELECT p.party, substr(h.reason, 1, instr(h.reason || ':', ':') - 1) AS cause, c.still_since_us IS NOT NULL AS still,
+       count(*) AS n
+FROM lanes l INDEXED BY lanes_held
+CROSS JOIN channels c ON c.id = l.channel_id
+CROSS JOIN providers p ON p.id = c.provider_id
+CROSS JOIN deliveries h ON h.id = l.head_id
+CROSS JOIN deliveries d ON d.lane_id = l.id AND d.id >= l.head_id AND d.state = 'pending'
+WHERE l.held_since_us IS NOT NULL
+GROUP BY p.party, cause, still;
 
 -- name: paused_modules
 SELECT p.party, c.module, c.paused_since_us, c.probe_at_us, c.pause_reason

@@ -176,6 +176,48 @@ async def test_the_window_stands_still_while_the_provider_is_paused(outbox: Outb
     assert later.expires_at == outbox.clock.now() + timedelta(days=14)
 
 
+async def test_windows_stand_still_while_a_provider_that_returned_is_caught_up_with(outbox: Outbox) -> None:
+    await outbox.owe(*(cdr(f"c{number}") for number in range(4)))
+    ends = outbox.clock.now() + timedelta(days=14)
+    for each in await outbox.claim():
+        await outbox.pause(each, 3600)
+    outbox.clock.step(3600)
+    (probe,) = await outbox.claim()
+    await outbox.arrive(probe)
+    outbox.clock.step(1800)  # the others wait for their turn, by max_rate
+    (second,) = await outbox.claim(room=1)
+    assert second.expires_at == ends + timedelta(minutes=90)
+    await outbox.put_off(second, 5)  # it has had its turn: from here on its window runs again
+    outbox.clock.step(1800)
+    third, fourth = await outbox.claim(room=2)
+    assert {"c2", "c3"} == {third.lane.object_id, fourth.lane.object_id}
+    assert {third.expires_at, fourth.expires_at} == {ends + timedelta(hours=2)}
+    (second,) = await outbox.claim()
+    assert second.expires_at == ends + timedelta(minutes=90)
+    await outbox.owe(cdr("c4"))
+    outbox.clock.step(600)
+    (later,) = await outbox.claim()
+    assert later.expires_at == later.envelope.recorded_at + timedelta(days=14)
+
+
+async def test_the_backlog_tells_what_is_held_by_what_and_what_is_paused(outbox: Outbox) -> None:
+    requests = [session("PUT"), session("PATCH", body=b"{}"), session("PUT", "s2"), cdr("c1"), cdr("c2")]
+    await outbox.owe(*requests, to=(BILLING, ANALYTICS))
+    for each in await outbox.claim():
+        if each.provider == ANALYTICS:
+            await outbox.pause(each, 3600)
+        elif each.lane.module == "cdrs":
+            await outbox.put_off(each, 5)
+        else:
+            cause = "C8: our view is stale" if each.lane.object_id == "s1" else "version: it is unclear"
+            await outbox.store.settle(each, held(cause, now=outbox.clock.now()))
+    billing, analytics = await outbox.store.backlog()
+    assert (billing.pending, billing.paused, dict(billing.held)) == (5, 0, {"C8": 2, "version": 1})
+    assert (analytics.pending, analytics.paused, dict(analytics.held)) == (5, 5, {})
+    counts = await outbox.store.counts()
+    assert (counts.held, counts.paused) == (3, 5)
+
+
 async def test_the_window_of_a_whole_lane_stands_still_while_its_head_is_held(outbox: Outbox) -> None:
     await outbox.owe(session("PUT"), session("PATCH", body=b"{}"))
     ends = outbox.clock.now() + timedelta(days=7)

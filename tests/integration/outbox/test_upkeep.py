@@ -30,15 +30,21 @@ async def test_a_round_shows_the_backlog_and_lets_payloads_go(tmp_path: Path) ->
             for name, labels in (
                 ("backlog", {"provider": "DE*PAY", "state": "pending"}),
                 ("backlog_oldest_seconds", {"provider": "DE*PAY"}),
-                ("held", {"reason": "view"}),
+                ("backlog", {"provider": "DE*PAY", "state": "held"}),
+                ("backlog", {"provider": "DE*PAY", "state": "paused"}),
+                ("held", {"reason": "C8"}),
             )
         ]
         await store.record(a_plan(cdr("newer"), at=clock.now()))
+        for each in await store.claim(now=clock.now(), room={}, default_room=8):
+            due = clock.now()
+            await store.settle(each, Decision(state=DeliveryState.PENDING, decided_at=due, due_at=due))
         await clock.advance(15)
         while metrics.registry.get_sample_value("ocn_agent_backlog", {"provider": "DE*PAY", "state": "pending"}) != 3:
             await database.write(lambda _: None)
+        assert metrics.registry.get_sample_value("ocn_agent_held", {"reason": "C8"}) == 0
         task.cancel()
-    assert shown == [2, 31 * 86400, 1]
+    assert shown == [1, 31 * 86400, 1, 0, 1]
     bodies = "SELECT count(*) FROM envelopes WHERE body IS NOT NULL"
     assert await database.read(lambda connection: connection.execute(bodies).fetchone()[0]) == 3
     await database.close()
