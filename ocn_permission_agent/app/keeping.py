@@ -46,8 +46,8 @@ class Keeping:
     ) -> None:
         self._store_path = store_path
         self._clock = clock
-        self.gaps = GapBook(clock=clock, metrics=metrics, log=log)
         self.intents = Intents(_beside(store_path, "intents"))
+        self.gaps = GapBook(clock=clock, metrics=metrics, log=log, journal=self.intents)
         self.recorder = Recorder(
             spool=Spool(_beside(store_path, "spool")),
             intents=self.intents,

@@ -133,6 +133,7 @@ class Generation:
             except StoreUnavailable:
                 self._gaps.give_back(taken)
                 raise
+            self._gaps.written(taken)
 
 
 def read_number(path: Path) -> int:

@@ -99,7 +99,6 @@ class Recorder:
         #: None: not tried yet
         self._store_works: bool | None = None
         self._spool_works: bool | None = None
-        self._left_behind: list[int] = []
         #: of the spool, since it began to be emptied
         self._taken_over = 0
         self._gate = asyncio.Event()
@@ -159,9 +158,11 @@ class Recorder:
                 self._observe()
             if not self._intents.is_open:
                 # Only now: whoever has the spool's lock has the intents.
-                for each in self._intents.open():
-                    self._gaps.note(each.gap)
-                    self._left_behind.append(each.number)
+                left = self._intents.open()
+                for each in left.sums:
+                    self._gaps.recall(each)
+                for gap in left.gaps:
+                    self._gaps.note(gap)
         except StoreUnavailable as error:
             self._spool_failed(error)
 
@@ -182,9 +183,8 @@ class Recorder:
                 self._store_failed(error)
         if not self._spool_works and self._spool.is_open:
             await self._probe_spool()
-        if self._intents.failures:
-            self._log.warning("intent.failed", count=self._intents.failures)
-            self._intents.failures = 0
+        if failures := self._intents.mend():
+            self._log.warning("intent.failed", count=failures)
 
     async def close(self) -> None:
         """Write down what can be, and free the files."""
@@ -219,18 +219,15 @@ class Recorder:
             self._taken_over = 0
 
     async def _write_gaps(self, gaps: GapStore) -> None:
-        closing, self._left_behind = self._left_behind, []
         taken = self._gaps.take()
+        if taken is None:
+            return
         try:
-            if taken is not None:
-                await gaps.note(taken)
+            await gaps.note(taken)
         except BaseException:
-            self._left_behind = closing + self._left_behind
-            if taken is not None:
-                self._gaps.give_back(taken)
+            self._gaps.give_back(taken)
             raise
-        for number in closing:
-            self._intents.end(number)
+        self._gaps.written(taken)
 
     async def _drain(self, outbox: Outbox, gaps: GapStore) -> None:
         """Bring what waits to the store, all but the few that come meanwhile."""

@@ -74,7 +74,7 @@ class Intents(Protocol):
         ...
 
     def end(self, number: int) -> bool:
-        """It is recorded, or need not be, or is counted as a gap; whether nobody had said so before."""
+        """It is recorded, or need not be; whether nobody had said so before. One that is a gap stays until written."""
         ...
 
 
@@ -299,6 +299,7 @@ class Copier:
             customer=str(candidate.entitlements[0].customer),
             object_id=candidate.object_id,
             correlation_id=request.correlation_id,
+            intent=candidate.intent,
         )
         self._gaps.note(gap, error=error)
 

@@ -14,6 +14,7 @@ from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.gaps import DETAILS_PER_HOUR, Gap, GapBook
+from ocn_permission_agent.outbox.intent_lines import Left
 from ocn_permission_agent.outbox.intents import Intents
 from ocn_permission_agent.outbox.recorder import Recorder
 from ocn_permission_agent.outbox.spool import Spool
@@ -37,8 +38,8 @@ class Place:
     drained: int = 0
 
     def __post_init__(self) -> None:
-        self.book = GapBook(clock=self.clock, metrics=self.metrics, log=self.log)
         self.intents = Intents(self.folder / "agent.db.intents")
+        self.book = GapBook(clock=self.clock, metrics=self.metrics, log=self.log, journal=self.intents)
         self.spool = Spool(self.folder / "agent.db.spool", limit_bytes=self.limit_bytes)
         self.recorder = Recorder(
             spool=self.spool,
@@ -296,7 +297,43 @@ async def test_an_intent_left_by_a_death_is_a_gap_until_it_is_written_down(tmp_p
 
 def _nothing_open(folder: Path) -> bool:
     following = Intents(folder / "agent.db.intents")
-    return following.open() == ()
+    return following.open() == Left()
+
+
+async def test_gaps_survive_a_death_before_the_store_has_them_and_count_once(tmp_path: Path) -> None:
+    for run in range(3):
+        dead = Place(tmp_path)
+        await dead.recorder.open_files()
+        for number in range(1_500):
+            intent = dead.intents.begin(
+                at=dead.clock.now(),
+                customer="DE*CPO",
+                module="cdrs",
+                method="POST",
+                object_id=f"{run}-{number}",
+                correlation_id=f"{run}-{number}",
+            )
+            dead.book.note(
+                Gap(
+                    reason="store_unavailable",
+                    at=dead.clock.now(),
+                    module="cdrs",
+                    correlation_id=f"{run}-{number}",
+                    intent=intent,
+                )
+            )
+            dead.intents.end(intent)
+        dead.book.note(Gap(reason="first_sync", at=dead.clock.now()))
+        await dead.spool.close()  # as a death would
+    place = Place(tmp_path)
+    await place.recorder.open_files()
+    assert place.metrics.gaps_counted() == 4_503
+    async with place.store() as gaps:
+        totals = {total.reason: total.count for total in await gaps.totals()}
+        assert totals == {"store_unavailable": 4_500, "first_sync": 3}
+        assert len(await gaps.newest(5_000)) == DETAILS_PER_HOUR + 2
+    await place.recorder.close()
+    assert _nothing_open(tmp_path)
 
 
 async def test_one_copy_that_no_store_takes_does_not_stop_the_others(place: Place) -> None:

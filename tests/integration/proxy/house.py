@@ -136,7 +136,7 @@ async def a_house(
             node=replace(known, url=known.url or up.url),
             view=consent,
             recorder=outbox,
-            gaps=GapBook(clock=SystemClock(), metrics=metrics, log=log),
+            gaps=GapBook(clock=SystemClock(), metrics=metrics, log=log, journal=intents),
             intents=intents,
             on_recorded=wake,
             clock=SystemClock(),

@@ -18,7 +18,7 @@ STRICT = replace(SETTINGS, strict=True)
 
 def left_after_a_death(path: Path) -> list[Gap]:
     """What the next process would find."""
-    return [left.gap for left in Intents(path).open()]
+    return list(Intents(path).open().gaps)
 
 
 async def test_a_request_on_its_way_is_noted_and_its_end_too(tmp_path: Path) -> None:
@@ -48,12 +48,19 @@ async def test_a_request_on_its_way_is_noted_and_its_end_too(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "outbox", [Outbox(), Outbox(failure=StoreUnavailable("disk full")), Outbox(failure=ValueError("a fault of ours"))]
+    ("outbox", "noted"),
+    [
+        (Outbox(), []),
+        (Outbox(failure=StoreUnavailable("disk full")), ["store_unavailable"]),
+        (Outbox(failure=ValueError("a fault of ours")), ["internal_error"]),
+    ],
 )
-async def test_whatever_becomes_of_it_nothing_stays_noted(tmp_path: Path, outbox: Outbox) -> None:
+async def test_nothing_stays_noted_but_a_gap_until_it_is_written(
+    tmp_path: Path, outbox: Outbox, noted: list[str]
+) -> None:
     async with a_house(outbox=outbox, intents_path=tmp_path / "intents") as house:
         await ask(house.address, a_put())
-        assert left_after_a_death(tmp_path / "intents") == []
+        assert [gap.reason for gap in left_after_a_death(tmp_path / "intents")] == noted
 
 
 async def test_a_node_that_cuts_its_answer_is_one_gap_with_its_object(tmp_path: Path) -> None:
@@ -65,7 +72,8 @@ async def test_a_node_that_cuts_its_answer_is_one_gap_with_its_object(tmp_path: 
         assert (await ask(house.address, a_put())).head.startswith(b"HTTP/1.1 502 ")
         assert house.count("gaps", reason="unknown_outcome") == 1
         assert any("'object_id': 's1'" in line and "'customer': 'DE*CPO'" in line for line in house.log.lines)
-        assert left_after_a_death(tmp_path / "intents") == []
+        [gap] = left_after_a_death(tmp_path / "intents")
+        assert (gap.reason, gap.object_id) == ("unknown_outcome", "s1")
 
 
 async def test_a_request_that_is_due_to_nobody_is_not_noted(tmp_path: Path) -> None:

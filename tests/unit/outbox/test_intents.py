@@ -3,6 +3,8 @@
 import resource
 import signal
 import time
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.outbox.gaps import Gap, GapSum
+from ocn_permission_agent.outbox.intent_lines import Left
 from ocn_permission_agent.outbox.intents import Intents
 from tests.fakes import FakeClock
 
@@ -25,18 +29,17 @@ def begun(intents: Intents, correlation_id: str, *, object_id: str = "s1") -> in
 def after_a_death(path: Path) -> tuple[Intents, list[str]]:
     """What the next process finds; the file of the dead one is simply not used any more."""
     intents = Intents(path)
-    return intents, [left.gap.correlation_id for left in intents.open()]
+    return intents, [gap.correlation_id for gap in intents.open().gaps]
 
 
 def test_what_was_not_ended_is_found_with_its_metadata(tmp_path: Path) -> None:
     intents = Intents(tmp_path / "intents")
-    assert intents.open() == ()
+    assert intents.open() == Left()
     first, second = begun(intents, "c-1"), begun(intents, 'c-2 with "quotes"\n')
     intents.end(first)
     assert second != first
     following = Intents(tmp_path / "intents")
-    [left] = following.open()
-    gap = left.gap
+    [gap] = following.open().gaps
     assert (gap.reason, gap.at, gap.customer) == ("unknown_outcome", NOW, "DE*CPO")
     assert (gap.module, gap.method, gap.object_id) == ("sessions", "PUT", "s1")
     assert gap.correlation_id == 'c-2 with "quotes"\n'
@@ -47,14 +50,14 @@ def test_it_is_found_again_until_somebody_has_written_it_down(tmp_path: Path) ->
     intents.open()
     begun(intents, "c-1")
     second = Intents(tmp_path / "intents")
-    [left] = second.open()
+    [left] = second.open().gaps
     mine = begun(second, "c-2")
-    assert mine != left.number
+    assert mine != left.intent
     third = Intents(tmp_path / "intents")
-    left_now = third.open()
-    assert [each.gap.correlation_id for each in left_now] == ["c-1", "c-2"]
-    for each in left_now:
-        third.end(each.number)
+    left_now = third.open().gaps
+    assert [each.correlation_id for each in left_now] == ["c-1", "c-2"]
+    assert not third.end(left_now[0].intent), "a gap does not end before it is written"
+    third.forget([each.intent for each in left_now], ())
     assert after_a_death(tmp_path / "intents")[1] == []
 
 
@@ -121,6 +124,8 @@ def test_a_full_disk_stops_nobody_and_is_healed(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, handler)
     begun(intents, "after")
+    assert intents.mend() > 0
+    assert intents.failures == 0
     assert after_a_death(tmp_path / "intents")[1] == ["before", "meanwhile", "after"]
 
 
@@ -130,6 +135,55 @@ def test_without_a_file_it_is_quiet(tmp_path: Path) -> None:
         intents.open()
     intents.end(begun(intents, "c"))
     assert (intents.is_open, intents.failures) == (False, 0)
+
+
+def test_what_was_noted_before_the_file_could_be_opened_is_in_it_afterwards(tmp_path: Path) -> None:
+    dead = Intents(tmp_path / "folder" / "intents")
+    intents = Intents(tmp_path / "folder" / "intents")
+    begun(intents, "early")
+    (tmp_path / "folder").mkdir()
+    dead.open()
+    begun(dead, "of the dead")
+    assert [gap.correlation_id for gap in intents.open().gaps] == ["of the dead"]
+    assert sorted(after_a_death(tmp_path / "folder" / "intents")[1]) == ["early", "of the dead"]
+
+
+def a_gap(reason: str = "store_unavailable", *, intent: int = 0, correlation_id: str = "c-1") -> Gap:
+    return Gap(reason=reason, at=NOW, customer="DE*CPO", module="cdrs", correlation_id=correlation_id, intent=intent)
+
+
+def test_a_gap_keeps_its_reason_over_a_death_until_it_is_written(tmp_path: Path) -> None:
+    intents = Intents(tmp_path / "intents")
+    intents.open()
+    number = begun(intents, "c-1")
+    intents.keep(a_gap(intent=number))
+    intents.end(number)
+    intents.keep(replace(a_gap("restored"), until=NOW + timedelta(hours=1)))
+    second = Intents(tmp_path / "intents")
+    left = second.open()
+    assert [(gap.reason, gap.module, gap.until) for gap in left.gaps] == [
+        ("store_unavailable", "cdrs", None),
+        ("restored", "cdrs", NOW + timedelta(hours=1)),
+    ]
+    second.forget([left.gaps[0].intent], ())
+    assert [gap.reason for gap in Intents(tmp_path / "intents").open().gaps] == ["restored"]
+
+
+def test_of_a_flood_the_number_survives_a_death_until_it_is_written(tmp_path: Path) -> None:
+    intents = Intents(tmp_path / "intents")
+    intents.open()
+    for second in range(20_000):
+        number = begun(intents, "c")
+        at = NOW + timedelta(seconds=second)
+        intents.count(a_gap(intent=number), GapSum(reason="flood", count=1, first_at=at, last_at=at))
+    assert (tmp_path / "intents").stat().st_size < 300_000
+    following = Intents(tmp_path / "intents")
+    left = following.open()
+    assert left.gaps == ()
+    assert sum(each.count for each in left.sums) == 20_000
+    assert (left.sums[0].first_at, left.sums[-1].last_at) == (NOW, NOW + timedelta(seconds=19_999))
+    following.forget((), left.sums[1:])
+    assert Intents(tmp_path / "intents").open().sums == left.sums[:1]
 
 
 def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:
