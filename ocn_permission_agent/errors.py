@@ -18,10 +18,12 @@
     ├── UpstreamError        the node did not answer as HTTP
     │   ├── UpstreamUnreachable  → 502, OCPI 4003
     │   └── UpstreamTimeout      → 504, OCPI 4002
-    ├── RequestRefused       our own refusal of a request, with HTTP status and OCPI code
+    ├── RequestRefused       our own refusal of a request, with its cause
     ├── CanonicalError       JSON that no node would parse, or over our limits
     └── SignatureError       a signature or OCN-Signature that cannot be read or does not verify
 """
+
+from enum import Enum
 
 
 class AgentError(Exception):
@@ -100,19 +102,59 @@ class UpstreamBroken(UpstreamError):
     """The node cut its answer; whether it processed the request is unknown."""
 
 
+class Refusal(Enum):
+    """Why the proxy answers in its own name, or cuts: the label of ``refusals_total``, and the statuses."""
+
+    def __init__(self, label: str, http_status: int | None, ocpi_status: int) -> None:
+        self.label = label
+        #: None where the connection is cut without an answer
+        self.http_status = http_status
+        self.ocpi_status = ocpi_status
+
+    #: no HTTP/1.1 as RFC 9112 has it
+    MALFORMED = "malformed", 400, 2001
+    #: a body whose end two servers could see in two places
+    FRAMING = "framing", 400, 2001
+    #: none, or two
+    HOST = "host", 400, 2001
+    #: no path
+    TARGET = "target", 400, 2001
+    #: two values of a header that says who speaks to whom
+    TWO_VALUES = "two_values", 400, 2001
+    #: a header that says who speaks to whom, spelled with an underscore
+    UNDERSCORE = "underscore", 400, 2001
+    #: `Connection` names a header that is not its to take away
+    CONNECTION = "connection_header", 400, 2001
+    SLOW_BODY = "slow_body", 408, 2001
+    BODY_SIZE = "body_size", 413, 2001
+    URL_SIZE = "url_size", 414, 2001
+    HEADER_SIZE = "header_size", 431, 2001
+    HEADER_COUNT = "header_count", 431, 2001
+    #: with `strict`
+    UNRECORDABLE = "unrecordable", 503, 3000
+    NODE_UNREACHABLE = "node_unreachable", 502, 4003
+    NODE_BROKEN = "node_broken", 502, 4003
+    NODE_SILENT = "node_silent", 504, 4002
+    FAULT = "fault", 500, 3000
+    #: a head that does not come to its end
+    SLOW_HEAD = "slow_head", None, 0
+    #: somebody who does not read its answer
+    SLOW_READER = "slow_reader", None, 0
+    #: more connections than there may be
+    CROWDED = "crowded", None, 0
+
+
 class RequestRefused(AgentError):
     """A request that the proxy itself refuses.
 
     Args:
-        http_status: the status line to answer with.
-        ocpi_status: OCPI status code of the body (2001 for malformed input).
+        cause: says how it is answered.
         reason: one sentence for the caller; names no secret.
     """
 
-    def __init__(self, http_status: int, ocpi_status: int, reason: str) -> None:
+    def __init__(self, cause: Refusal, reason: str) -> None:
         super().__init__(reason)
-        self.http_status = http_status
-        self.ocpi_status = ocpi_status
+        self.cause = cause
         self.reason = reason
 
 

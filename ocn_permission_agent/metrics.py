@@ -33,6 +33,7 @@ class Metrics:
             "Time the agent adds to a request, the node's own time left out.",
             _LATENCY_BUCKETS,
         )
+        self.refusals = counter("refusals", "What the proxy answered in its own name, or cut, by cause.", ("cause",))
         self.copies = counter("copies", "Copies by what became of them.", ("provider", "module", "outcome"))
         self.not_copied = counter("not_copied", "Requests of a customer that were not copied, by reason.", ("reason",))
         self.delivery_attempts = counter("delivery_attempts", "Attempts to deliver a copy.", ("provider", "verdict"))

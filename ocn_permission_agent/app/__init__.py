@@ -7,6 +7,7 @@ import structlog
 
 from ocn_permission_agent.admin.desk import Desk
 from ocn_permission_agent.app.agent import Agent
+from ocn_permission_agent.app.open_files import with_room
 from ocn_permission_agent.chain.scan import Report
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.config import Config
@@ -16,7 +17,8 @@ T = TypeVar("T")
 
 async def run(config: Config) -> None:
     """Run the agent until it is told to stop; see `Agent.run` for what it raises."""
-    await Agent(config, clock=SystemClock(), log=structlog.get_logger()).run()
+    log = structlog.get_logger()
+    await Agent(with_room(config, log=log), clock=SystemClock(), log=log).run()
 
 
 async def sync(config: Config, report: Report) -> None:

@@ -128,10 +128,14 @@ class Agent:
                     supervise("certificate", self._proxy.follow_certificate, clock=self._clock, log=self._log),
                     name="certificate",
                 )
+                teller = group.create_task(
+                    supervise("refusals", self._proxy.tend, clock=self._clock, log=self._log), name="refusals"
+                )
                 await self._stop_asked.wait()
                 await self._say_farewell(group)
                 certificate.cancel()
                 recorder.cancel()
+                teller.cancel()
                 await asyncio.wait((recorder,))
                 await self._keeping.recorder.close()
                 engine.cancel()

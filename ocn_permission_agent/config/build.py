@@ -36,6 +36,7 @@ def proxy(values: Mapping[str, Any], *, folder: Path) -> ProxySettings:
         copy_reads=values["consent.copy_reads"],
         strict=values["proxy.strict"],
         body_limit_bytes=values["proxy.body_limit_bytes"],
+        max_connections=values["proxy.max_connections"],
         buffer_total_bytes=values["proxy.buffer_total_bytes"],
     )
 

@@ -70,6 +70,7 @@ KEYS: tuple[Key, ...] = (
         _key("preserve_host", values.flag(), True),
         _key("drain_seconds", values.number(most=20, or_zero=True), 10.0),
         _key("body_limit_bytes", values.whole(least=1024, most=1024 * _MIB), 8 * _MIB),
+        _key("max_connections", values.whole(least=1, most=1_000_000), 4096),
         _key("buffer_total_bytes", values.whole(least=1024, most=64 * 1024 * _MIB), 64 * _MIB),
     ),
     *_section(

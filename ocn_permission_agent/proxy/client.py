@@ -2,12 +2,14 @@
 
 import asyncio
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
-from ocn_permission_agent.errors import AgentError, RequestRefused
+from ocn_permission_agent.errors import AgentError, Refusal, RequestRefused
 from ocn_permission_agent.proxy.headers import RequestHead
 from ocn_permission_agent.proxy.settings import ProxySettings
 
+#: what of a body, or all the rest of it, must arrive within the idle time: a dribble is no progress
+_PROGRESS_BYTES = 16 * 1024
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -24,6 +26,9 @@ class Client:
         self._writer = request.writer
         self._settings = settings
         self._received_bytes = 0
+        #: seconds that may still be waited for the next `_PROGRESS_BYTES`, and what has come of them
+        self._patience_seconds = settings.body_idle_timeout_seconds
+        self._progress_bytes = 0
         self._owes_continue = head.expects_continue and head.has_body
         #: whether a part of the answer is on the wire
         self.answering = False
@@ -49,13 +54,17 @@ class Client:
         """The next piece of the body as sent, empty at its end.
 
         Raises:
-            RequestRefused: 400 broken framing, 408 nothing came for too long, 413 over the limit.
+            RequestRefused: 400 broken framing, 408 it comes too slowly, 413 over the limit.
             ClientGone: the connection ended.
         """
         piece = await self._piece()
         self._received_bytes += len(piece)
         if self._received_bytes > self._settings.body_limit_bytes:
             raise self._too_large()
+        self._progress_bytes += len(piece)
+        if self._progress_bytes >= _PROGRESS_BYTES:
+            self._progress_bytes = 0
+            self._patience_seconds = self._settings.body_idle_timeout_seconds
         return piece
 
     async def _piece(self) -> bytes:
@@ -67,29 +76,40 @@ class Client:
                 self._owes_continue = False
                 await self._writer.write(_CONTINUE)
                 self._writer.output_size = 0
-            async with asyncio.timeout(self._settings.body_idle_timeout_seconds):
-                return await content.readany()
+            return await self._awaited(content)
         except TimeoutError as error:
-            raise RequestRefused(408, 2001, "the body did not arrive in time") from error
+            raise RequestRefused(Refusal.SLOW_BODY, "the body did not arrive in time") from error
         except (OSError, RuntimeError) as error:
             raise ClientGone("the platform is gone") from error
         except web.RequestPayloadError as error:
-            raise RequestRefused(400, 2001, "the body's framing is broken") from error
+            raise RequestRefused(Refusal.FRAMING, "the body's framing is broken") from error
+
+    async def _awaited(self, content: StreamReader) -> bytes:
+        """Wait for the platform; time that the node takes is not counted against it."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with asyncio.timeout(self._patience_seconds):
+            piece = await content.readany()
+        self._patience_seconds -= loop.time() - began
+        return piece
 
     def _too_large(self) -> RequestRefused:
-        return RequestRefused(413, 2001, f"body larger than {self._settings.body_limit_bytes} bytes")
+        return RequestRefused(Refusal.BODY_SIZE, f"body larger than {self._settings.body_limit_bytes} bytes")
 
     async def send(self, data: bytes) -> None:
         """Write bytes of the answer, waiting while the platform does not read.
 
         Raises:
-            ClientGone: the connection ended, or nothing was read for too long.
+            ClientGone: the connection ended.
+            RequestRefused: nothing was read for too long.
         """
         self.answering = True
         try:
             async with asyncio.timeout(self._settings.body_idle_timeout_seconds):
                 await self._writer.write(data)
-        except (OSError, TimeoutError, RuntimeError) as error:
+        except TimeoutError as error:
+            raise RequestRefused(Refusal.SLOW_READER, "the answer is not read") from error
+        except (OSError, RuntimeError) as error:
             raise ClientGone("the platform is gone") from error
 
     def cut(self) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.index import Entitlement
-from ocn_permission_agent.errors import RequestRefused, StoreUnavailable
+from ocn_permission_agent.errors import Refusal, RequestRefused, StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.reply import read_reply
@@ -207,7 +207,7 @@ class Copier:
             RequestRefused: 503; nothing has been sent to the node.
         """
         if self._settings.strict and not self._recorder.can_record:
-            raise RequestRefused(503, 3000, "copies that are due cannot be recorded now; try again later")
+            raise RequestRefused(Refusal.UNRECORDABLE, "copies that are due cannot be recorded now; try again later")
 
     def intend(self, candidate: Candidate, body: bytes) -> Candidate:
         """Note that a request goes to the node; end that with `settle`.

@@ -12,6 +12,7 @@ from aiohttp import web
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import (
     AgentError,
+    Refusal,
     RequestRefused,
     UpstreamBroken,
     UpstreamTimeout,
@@ -26,6 +27,7 @@ from ocn_permission_agent.proxy.client import Client, ClientGone
 from ocn_permission_agent.proxy.copier import Candidate, Copier
 from ocn_permission_agent.proxy.exchange import Outgoing, TakeReply, exchange
 from ocn_permission_agent.proxy.headers import Limits, RequestHead, read_head, request_head
+from ocn_permission_agent.proxy.refusals import Refusals
 from ocn_permission_agent.proxy.relay import Gathered, answer, arrived, gather
 from ocn_permission_agent.proxy.server import Written
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
@@ -71,6 +73,7 @@ class Handler:
         node: the node's api prefix.
         upstream: the connections to the node.
         copier: decides and records copies.
+        refusals: counts and tells what is answered in our own name.
         draining: whether connections shall end with their next answer.
         clock: durations and timestamps.
         metrics: requests and overhead.
@@ -84,6 +87,7 @@ class Handler:
         node: NodeSettings,
         upstream: Upstream,
         copier: Copier,
+        refusals: Refusals,
         draining: Callable[[], bool],
         clock: Clock,
         metrics: Metrics,
@@ -93,6 +97,7 @@ class Handler:
         self._node = node
         self._upstream = upstream
         self._copier = copier
+        self._refusals = refusals
         self._draining = draining
         self._clock = clock
         self._metrics = metrics
@@ -120,29 +125,28 @@ class Handler:
             await self._serve(request, notes)
             return Written(keep_alive=notes.keep_alive)
         except RequestRefused as refused:
-            return self._own(notes, refused.http_status, refused.ocpi_status, refused.reason, close=True)
+            return self._own(notes, refused.cause, refused.reason, close=True)
         except UpstreamUnreachable:
-            return self._own(notes, 502, 4003, "the OCN node cannot be reached")
+            return self._own(notes, Refusal.NODE_UNREACHABLE, "the OCN node cannot be reached")
         except UpstreamTimeout:
-            return self._own(notes, 504, 4002, "the OCN node did not answer in time")
+            return self._own(notes, Refusal.NODE_SILENT, "the OCN node did not answer in time")
         except UpstreamBroken:
-            return self._own(notes, 502, 4003, "the OCN node closed the connection")
+            return self._own(notes, Refusal.NODE_BROKEN, "the OCN node closed the connection")
         except ClientGone:
             return Written(keep_alive=False)
 
-    def _own(
-        self, notes: _Notes, http_status: int, status_code: int, reason: str, *, close: bool = False
-    ) -> web.StreamResponse:
+    def _own(self, notes: _Notes, cause: Refusal, reason: str, *, close: bool = False) -> web.StreamResponse:
         """An answer of ours; or none, where the node's has begun already and can only be cut."""
+        self._refusals.note(cause)
         client = notes.client
-        if client is not None and client.answering:
+        if client is not None and (client.answering or cause.http_status is None):
             client.cut()
             return Written(keep_alive=False)
-        notes.status = http_status
+        notes.status = cause.http_status or 500
         keep_alive = not close and self._may_go_on(client)
         data = own_answer(
-            http_status=http_status,
-            status_code=status_code,
+            http_status=notes.status,
+            status_code=cause.ocpi_status,
             status_message=reason,
             now=self._clock.now(),
             close=not keep_alive,

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ocn_permission_agent.errors import RequestRefused
+from ocn_permission_agent.errors import Refusal, RequestRefused
 from ocn_permission_agent.ocpi.request import ROUTING_HEADERS
 
 HeaderLines = Iterable[tuple[bytes, bytes]]
@@ -123,9 +123,9 @@ class _Reading:
         """Take one header line."""
         lower = name.lower()
         if b"_" in lower and lower.replace(b"_", b"-") in _GUARDED:
-            raise RequestRefused(400, 2001, f"header {_shown(name)} is spelled with an underscore")
+            raise RequestRefused(Refusal.UNDERSCORE, f"header {_shown(name)} is spelled with an underscore")
         if lower in _GUARDED and self.guarded.setdefault(lower, value) != value:
-            raise RequestRefused(400, 2001, f"header {_shown(name)} is sent twice with different values")
+            raise RequestRefused(Refusal.TWO_VALUES, f"header {_shown(name)} is sent twice with different values")
         if lower in _READ:
             self.read.setdefault(lower.decode(), value.decode("latin-1"))
         if lower in HOP_BY_HOP:
@@ -134,7 +134,7 @@ class _Reading:
             known = self.forwarded.get(lower)
             self.forwarded[lower] = value if known is None else known + b", " + value
         elif lower == b"host":
-            self.host = _once(self.host, value, name)
+            self.host = _once(self.host, value, name, Refusal.HOST)
         elif lower == b"expect" and value.lower() == b"100-continue":
             self.expect = True
         else:
@@ -166,7 +166,7 @@ def read_head(*, method: str, target: str, http_minor: int, raw_headers: HeaderL
     found = _Reading()
     for index, (name, value) in enumerate(raw_headers):
         if index >= limits.headers:
-            raise RequestRefused(431, 2001, f"more than {limits.headers} headers")
+            raise RequestRefused(Refusal.HEADER_COUNT, f"more than {limits.headers} headers")
         found.line(name, value)
     _check_framing(found, http_minor)
     dropped = _dropped_by_connection(found)
@@ -183,9 +183,9 @@ def read_head(*, method: str, target: str, http_minor: int, raw_headers: HeaderL
     )
 
 
-def _once(known: bytes | None, value: bytes, name: bytes) -> bytes:
+def _once(known: bytes | None, value: bytes, name: bytes, cause: Refusal = Refusal.FRAMING) -> bytes:
     if known is not None:
-        raise RequestRefused(400, 2001, f"header {_shown(name)} is sent twice")
+        raise RequestRefused(cause, f"header {_shown(name)} is sent twice")
     return value
 
 
@@ -197,24 +197,24 @@ def _shown(name: bytes) -> str:
 
 def _check_target(method: str, target: str, limits: Limits) -> None:
     if len(target) > limits.url_bytes:
-        raise RequestRefused(414, 2001, f"URL longer than {limits.url_bytes} bytes")
+        raise RequestRefused(Refusal.URL_SIZE, f"URL longer than {limits.url_bytes} bytes")
     if method == "CONNECT" or not (target.startswith("/") or (target == "*" and method == "OPTIONS")):
-        raise RequestRefused(400, 2001, "the request target must be a path")
+        raise RequestRefused(Refusal.TARGET, "the request target must be a path")
 
 
 def _check_framing(found: _Reading, http_minor: int) -> None:
     if found.transfer is not None:
         if http_minor < 1:
-            raise RequestRefused(400, 2001, "HTTP/1.0 knows no Transfer-Encoding")
+            raise RequestRefused(Refusal.FRAMING, "HTTP/1.0 knows no Transfer-Encoding")
         if found.content_length is not None:
-            raise RequestRefused(400, 2001, "both Content-Length and Transfer-Encoding")
+            raise RequestRefused(Refusal.FRAMING, "both Content-Length and Transfer-Encoding")
         if found.transfer.strip().lower() != b"chunked":
-            raise RequestRefused(400, 2001, "Transfer-Encoding other than chunked")
+            raise RequestRefused(Refusal.FRAMING, "Transfer-Encoding other than chunked")
     length = found.content_length
     if length is not None and not (length.isdigit() and len(length) < 19):
-        raise RequestRefused(400, 2001, "Content-Length is not a number")
+        raise RequestRefused(Refusal.FRAMING, "Content-Length is not a number")
     if found.host is None and http_minor >= 1:
-        raise RequestRefused(400, 2001, "no Host header")
+        raise RequestRefused(Refusal.HOST, "no Host header")
 
 
 def _dropped_by_connection(found: _Reading) -> frozenset[bytes]:
@@ -224,7 +224,7 @@ def _dropped_by_connection(found: _Reading) -> frozenset[bytes]:
         return frozenset()
     sent = {name.lower() for name, _ in found.kept} | found.forwarded.keys()
     if named & (_END_TO_END | sent):
-        raise RequestRefused(400, 2001, "Connection names an end-to-end header")
+        raise RequestRefused(Refusal.CONNECTION, "Connection names an end-to-end header")
     return named
 
 

@@ -11,6 +11,7 @@ from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.proxy.copier import Copier, Gaps, Intents, Notes, Recorder, View
 from ocn_permission_agent.proxy.handler import Handler
+from ocn_permission_agent.proxy.refusals import Refusals
 from ocn_permission_agent.proxy.server import HttpServer
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
 from ocn_permission_agent.proxy.tls import ServerCertificate
@@ -59,6 +60,7 @@ class Proxy:
         self._clock = clock
         self._metrics = metrics
         self._log = log
+        self._refusals = Refusals(clock=clock, metrics=metrics, log=log)
         self._draining = False
         self._upstream = Upstream(node=node, settings=settings, clock=clock)
         copier = Copier(
@@ -78,6 +80,7 @@ class Proxy:
             node=node,
             upstream=self._upstream,
             copier=copier,
+            refusals=self._refusals,
             draining=lambda: self._draining,
             clock=clock,
             metrics=metrics,
@@ -98,7 +101,11 @@ class Proxy:
         if tls is not None:
             self._certificate = ServerCertificate(tls, clock=self._clock, metrics=self._metrics, log=self._log)
         self._http = HttpServer(
-            self._handler, settings=self._settings, clock=self._clock, log=self._log, on_malformed=self._count_malformed
+            self._handler,
+            settings=self._settings,
+            clock=self._clock,
+            refusals=self._refusals,
+            on_malformed=self._count_malformed,
         )
         try:
             self._listening = await asyncio.get_running_loop().create_server(
@@ -147,9 +154,18 @@ class Proxy:
         return self._handler.in_flight
 
     @property
+    def connections(self) -> int:
+        """Connections of platforms that are open."""
+        return 0 if self._http is None else len(self._http.connections)
+
+    @property
     def node_version_seen(self) -> NodeVersion | None:
         """The version of the node by the last request that it took; None before the first."""
         return _VERSIONS.get(self._handler.version_seen or "")
+
+    async def tend(self) -> None:
+        """Tell in time how many refusals a flood had, until cancelled."""
+        await self._refusals.tend()
 
     def drain(self) -> None:
         """Go on serving, but end every connection with its next answer."""

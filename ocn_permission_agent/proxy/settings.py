@@ -47,6 +47,10 @@ class ProxySettings:
     buffer_total_bytes: int = 64 * 1024 * 1024
     header_field_limit_bytes: int = 16 * 1024
     headers_limit: int = 100
+    #: of a head that is not complete yet
+    head_limit_bytes: int = 64 * 1024
+    #: of platforms at one time; beyond it, those go that we have waited for longest
+    max_connections: int = 4096
     url_limit_bytes: int = 8 * 1024
     connect_timeout_seconds: float = 5.0
     #: for a complete head, counted from the connection or from the last answer

@@ -5,10 +5,16 @@ import json
 
 from aiohttp import web
 
+from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.proxy.refusals import Refusals
 from ocn_permission_agent.proxy.server import HttpServer, Written
 from tests.fakes import FakeClock
 from tests.integration.proxy.house import SETTINGS, TOKEN, Lines, a_put
 from tests.integration.proxy.wire import line_to
+
+
+def refusals_to(log: Lines) -> Refusals:
+    return Refusals(clock=FakeClock(), metrics=Metrics(), log=log)
 
 
 async def test_fault_of_ours_is_answered_in_ocpi_and_told_by_its_place_only() -> None:
@@ -16,7 +22,9 @@ async def test_fault_of_ours_is_answered_in_ocpi_and_told_by_its_place_only() ->
         raise ValueError(request.headers["Authorization"])
 
     log, statuses = Lines(), list[int]()
-    server = HttpServer(faulty, settings=SETTINGS, clock=FakeClock(), log=log, on_malformed=statuses.append)
+    server = HttpServer(
+        faulty, settings=SETTINGS, clock=FakeClock(), refusals=refusals_to(log), on_malformed=statuses.append
+    )
     listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     async with line_to(listener.sockets[0].getsockname()) as line:
         answer = await line.ask(a_put())
@@ -37,7 +45,9 @@ async def test_fault_in_the_middle_of_an_answer_cuts_it() -> None:
         await request.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234")
         raise ValueError("too late")
 
-    server = HttpServer(faulty, settings=SETTINGS, clock=FakeClock(), log=Lines(), on_malformed=lambda _: None)
+    server = HttpServer(
+        faulty, settings=SETTINGS, clock=FakeClock(), refusals=refusals_to(Lines()), on_malformed=lambda _: None
+    )
     listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     async with line_to(listener.sockets[0].getsockname()) as line:
         line.writer.write(a_put())
@@ -50,7 +60,9 @@ async def test_written_whole_is_sent_as_it_is() -> None:
     async def whole(_: web.BaseRequest) -> web.StreamResponse:
         return Written(b"HTTP/1.1 299 Odd\r\nx-A: \xe9\r\nContent-Length: 0\r\n\r\n", keep_alive=True)
 
-    server = HttpServer(whole, settings=SETTINGS, clock=FakeClock(), log=Lines(), on_malformed=lambda _: None)
+    server = HttpServer(
+        whole, settings=SETTINGS, clock=FakeClock(), refusals=refusals_to(Lines()), on_malformed=lambda _: None
+    )
     listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     async with line_to(listener.sockets[0].getsockname()) as line:
         for _ in range(2):

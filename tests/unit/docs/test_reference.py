@@ -12,6 +12,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from ocn_permission_agent.cli.main import commands
 from ocn_permission_agent.config.keys import KEYS, REQUIRED, Key, environment_name, service_keys
+from ocn_permission_agent.errors import Refusal
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.proxy.copying import NotCopied
 
@@ -186,6 +187,12 @@ def test_every_field_of_the_lines_about_deliveries_is_named() -> None:
 
     named = {key.value for key in keys if isinstance(key, ast.Constant)}
     assert named == told["delivery.attempted"] | told["delivery.settled"]
+
+
+def test_every_cause_of_a_refusal_is_explained_with_its_status() -> None:
+    told = {quoted(row[0])[0]: row[1] for row in rows(sections(page("proxy"))["Refusals"])}
+
+    assert told == {cause.label: str(cause.http_status or "–") for cause in Refusal}
 
 
 def test_every_reason_of_the_proxy_is_explained_and_no_other() -> None:

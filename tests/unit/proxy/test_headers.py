@@ -82,7 +82,7 @@ def test_connection_may_name_what_nobody_sent_or_what_ends_here() -> None:
 def test_odd_heads_are_refused(lines: list[tuple[bytes, bytes]], status: int) -> None:
     with pytest.raises(RequestRefused) as refused:
         head(*lines)
-    assert (refused.value.http_status, refused.value.ocpi_status) == (status, 2001)
+    assert (refused.value.cause.http_status, refused.value.cause.ocpi_status) == (status, 2001)
 
 
 def test_refusals_repeat_no_odd_names() -> None:
@@ -100,7 +100,7 @@ def test_only_paths_are_targets(method: str, target: str) -> None:
 def test_url_limit_counts() -> None:
     with pytest.raises(RequestRefused) as refused:
         head(target="/" + "x" * 50)
-    assert refused.value.http_status == 414
+    assert refused.value.cause.http_status == 414
 
 
 def test_path_and_query_are_split_at_the_first_question_mark() -> None:
