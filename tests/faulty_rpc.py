@@ -22,7 +22,8 @@ class Faults:
     `by_hash` false refuses calls at a block's hash. `status` answers that instead of anything. `chain_id` is told
     instead of the real one. `drop_last` leaves out the last item of every batch; `shift_ids` counts them wrong.
     `methods_refused` answers an error to these. `lies` answers that to calls with this calldata. `latest` is told as
-    the head instead of the real one. `fork` gives every block but the first another hash, as on a fork.
+    the head instead of the real one. `genesis`, `code` and `slot` are told instead of the hash of block 0, of any code
+    and of any storage. `fork` gives every block but the first another hash, as on a fork.
     `slow_seconds` passes before any answer. `asked` counts calls by method.
     """
 
@@ -38,6 +39,9 @@ class Faults:
     methods_refused: set[str] = field(default_factory=set)
     lies: dict[str, str] = field(default_factory=dict)
     latest: int | None = None
+    genesis: str | None = None
+    code: str | None = None
+    slot: str | None = None
     fork: str = ""
     forked: dict[str, str] = field(default_factory=dict)
     slow_seconds: float = 0.0
@@ -97,6 +101,9 @@ def _refusal(call: Item, faults: Faults) -> Item | None:
         return {"jsonrpc": "2.0", "id": call["id"], "result": hex(faults.chain_id)}
     if method == "eth_call" and params[0].get("data") in faults.lies:
         return {"jsonrpc": "2.0", "id": call["id"], "result": faults.lies[params[0]["data"]]}
+    told = {"eth_getCode": faults.code, "eth_getStorageAt": faults.slot}.get(method)
+    if told is not None:
+        return {"jsonrpc": "2.0", "id": call["id"], "result": told}
     if method == "eth_getLogs" and faults.widest is not None:
         first, last = params[0]["fromBlock"], params[0]["toBlock"]
         if last != "latest" and int(last, 16) - int(first, 16) >= faults.widest:
@@ -128,6 +135,8 @@ def _changed(item: Item, faults: Faults) -> Item:
     result = item.get("result")
     if isinstance(result, list):
         item["result"] = [log for log in result if log.get("transactionHash") not in faults.hide]
+    if faults.genesis is not None and isinstance(result, dict) and result.get("number") == "0x0":
+        item["result"] = result | {"hash": faults.genesis}
     if faults.fork and isinstance(result, dict) and result.get("number") not in {None, "0x0"}:
         item["result"] = result | {name: _forked(result[name], faults.fork) for name in ("hash", "parentHash")}
         faults.forked[item["result"]["hash"]] = result["hash"]

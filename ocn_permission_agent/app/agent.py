@@ -243,8 +243,8 @@ class Agent:
         except TimeoutError:
             self._log.error("chain.unavailable", endpoint=self._endpoint(), reason="no answer in time")
         else:
-            if findings.fatal:
-                raise ContractMismatch("; ".join(findings.fatal))
+            if findings.sentence is not None:
+                raise ContractMismatch(findings.sentence)
 
     def _tell_start(self) -> None:
         host, port = self._proxy.address

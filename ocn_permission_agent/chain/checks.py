@@ -13,12 +13,12 @@ from ocn_permission_agent.errors import ChainUnavailable
 
 
 class Severity(Enum):
-    """What a problem means."""
+    """What a problem means. Either refuses the start on an empty store, and holds every copy on a synced one."""
 
-    #: refuse to start on an empty store, close every copy on one that was synced
-    FATAL = "fatal"
-    #: tell people, go on
-    WARNING = "warning"
+    #: what answers is not what we were told of: nothing that it says is read
+    FOREIGN = "foreign"
+    #: the right Registry knows this operator otherwise than we were told: it is followed all the same
+    OWN_ENTRY = "own_entry"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +37,14 @@ class Findings:
     problems: tuple[Problem, ...]
 
     @property
-    def fatal(self) -> tuple[str, ...]:
-        """The sentences of fatal problems."""
-        return tuple(problem.sentence for problem in self.problems if problem.severity is Severity.FATAL)
+    def sentence(self) -> str | None:
+        """All problems in one line; None when there are none."""
+        return "; ".join(problem.sentence for problem in self.problems) or None
+
+    @property
+    def readable(self) -> bool:
+        """Whether the endpoint may be followed."""
+        return all(problem.severity is Severity.OWN_ENTRY for problem in self.problems)
 
 
 async def check_chain(
@@ -73,12 +78,10 @@ async def check_chain(
         problems.append(f"the endpoint's genesis block is {genesis.hash}, not {expected}")
     if not problems:
         problems += await check_contracts(source, settings)
-    if not problems:
-        problems += await _check_operator(source, settings, operator, public_url)
-    return Findings(
-        genesis_hash=genesis.hash,
-        problems=tuple(Problem(severity=Severity.FATAL, sentence=sentence) for sentence in problems),
-    )
+    found = [Problem(severity=Severity.FOREIGN, sentence=sentence) for sentence in problems]
+    if not found:
+        found += await _check_operator(source, settings, operator, public_url)
+    return Findings(genesis_hash=genesis.hash, problems=tuple(found))
 
 
 async def check_contracts(source: ChainSource, settings: ChainSettings) -> list[str]:
@@ -103,15 +106,18 @@ async def check_contracts(source: ChainSource, settings: ChainSettings) -> list[
 
 async def _check_operator(
     source: ChainSource, settings: ChainSettings, operator: Address, public_url: str
-) -> list[str]:
+) -> list[Problem]:
     question = Question(contract=settings.registry, data=get_node(operator))
     (answer,) = await source.ask([question], await source.head())
     try:
         domain = shown(read_domain(answer or b""))
     except Malformed:
-        return [f"the Registry at {settings.registry} does not answer as one"]
+        sentence = f"the Registry at {settings.registry} does not answer as one"
+        return [Problem(severity=Severity.FOREIGN, sentence=sentence)]
     if not domain:
-        return [f"the operator key's address {operator} is not a registered node operator"]
-    if domain != public_url:
-        return [f"the Registry says that this operator's node is at {domain}, not at {public_url} (proxy.public_url)"]
-    return []
+        sentence = f"the operator key's address {operator} is not a registered node operator"
+    elif domain != public_url:
+        sentence = f"the Registry says that this operator's node is at {domain}, not at {public_url} (proxy.public_url)"
+    else:
+        return []
+    return [Problem(severity=Severity.OWN_ENTRY, sentence=sentence)]

@@ -128,13 +128,17 @@ class Endpoints:
         failed.reachable = False
         if not self.several:
             return
+        self.turn()
+        self._log.warning("endpoint.followed", endpoint=self.followed.endpoint, instead_of=failed.source.endpoint)
+
+    def turn(self) -> None:
+        """Follow the next one."""
         self._at = (self._at + 1) % len(self._all)
         now = self._all[self._at]
         # What it said about its predecessor does not hold for itself, and the other way round.
         for each in self._all:
             each.complaint = None
         now.uncompared = Touched()
-        self._log.warning("endpoint.followed", endpoint=now.source.endpoint, instead_of=failed.source.endpoint)
 
     def arrived(self, window: Window, touched: Touched) -> None:
         """The followed endpoint brought us to the tip; these entries were touched on the way."""

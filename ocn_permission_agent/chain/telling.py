@@ -1,5 +1,8 @@
-"""What people must hear of an event: the alarms of C1, C2, C5, C6 and C10, once each, when they arise."""
+"""What people must hear: alarms of C1, C2, C5, C6 and C10, once each, when they arise; and trouble while it lasts."""
 
+from collections.abc import Mapping
+
+from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.events import (
     AgreementObserved,
     AgreementToggled,
@@ -14,6 +17,37 @@ from ocn_permission_agent.consent.events import (
 )
 from ocn_permission_agent.consent.facts import Facts
 from ocn_permission_agent.log import Log
+
+
+class Alarms:
+    """One line per change of trouble, not per poll.
+
+    Args:
+        log: where to.
+        clock: measures how long the same trouble lasts.
+        repeated: events that are told again while they last, and after how many seconds.
+    """
+
+    def __init__(self, *, log: Log, clock: Clock, repeated: Mapping[str, float]) -> None:
+        self._log = log
+        self._clock = clock
+        self._repeated = repeated
+        self._sounding: str | None = None
+        self._sounded_at = 0.0
+
+    def sound(self, event: str, *, endpoint: str, reason: str) -> None:
+        """There is trouble of this kind."""
+        now = self._clock.monotonic()
+        lasting = now - self._sounded_at >= self._repeated.get(event, float("inf"))
+        if self._sounding != event or lasting:
+            self._log.error(event, endpoint=endpoint, reason=reason)
+            self._sounded_at = now
+        self._sounding = event
+
+    def end(self) -> bool:
+        """It is over; tells whether there was any."""
+        sounding, self._sounding = self._sounding, None
+        return sounding is not None
 
 
 def tell_event(log: Log, event: Event, facts: Facts) -> None:

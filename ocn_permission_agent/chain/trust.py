@@ -1,11 +1,21 @@
 """C12 through the life of an agent: whether the followed endpoint serves what we were told of."""
 
+from dataclasses import dataclass
+
 from ocn_permission_agent.chain.checks import Findings, check_chain
 from ocn_permission_agent.chain.endpoints import Endpoints
 from ocn_permission_agent.chain.settings import ChainSettings
 from ocn_permission_agent.chain.store import ChainStore, Identity
 from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.errors import ChainReorganised, ChainUnavailable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distrust:
+    """Why nothing may leave; `readable` tells whether the followed endpoint's chain is the right one all the same."""
+
+    sentence: str
+    readable: bool
 
 
 class Trust:
@@ -62,8 +72,8 @@ class Trust:
         except ChainReorganised as error:
             raise ChainUnavailable(str(error)) from error
 
-    async def problem(self) -> str | None:
-        """Why nothing can be trusted, by every endpoint there is; None when the followed one is right.
+    async def distrust(self) -> "Distrust | None":
+        """What is wrong by every endpoint there is; None when the followed one is right.
 
         Raises:
             ChainUnavailable: no usable answer, or a wrong one while another endpoint may still be right.
@@ -71,12 +81,11 @@ class Trust:
         if self._given:
             return None
         findings = await self.findings()
-        if findings.fatal:
-            sentence = "; ".join(findings.fatal)
+        if findings.sentence is not None:
             self._mismatched.add(self._endpoints.place)
             if len(self._mismatched) < self._endpoints.count:
-                raise ChainUnavailable(sentence)
-            return sentence
+                raise ChainUnavailable(findings.sentence)
+            return Distrust(sentence=findings.sentence, readable=findings.readable)
         self._mismatched.clear()
         await self._store.claim(self._identity(findings.genesis_hash))
         self._given = True

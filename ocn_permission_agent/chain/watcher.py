@@ -23,9 +23,9 @@ from ocn_permission_agent.chain.scan import Report, SyncProgress
 from ocn_permission_agent.chain.settings import ChainSettings
 from ocn_permission_agent.chain.source import ChainSource
 from ocn_permission_agent.chain.store import ChainStore
-from ocn_permission_agent.chain.telling import is_contradiction, tell_event
+from ocn_permission_agent.chain.telling import Alarms, is_contradiction, tell_event
 from ocn_permission_agent.chain.touched import Touched, touched_by
-from ocn_permission_agent.chain.trust import Trust
+from ocn_permission_agent.chain.trust import Distrust, Trust
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.consent.index import ConsentIndex
@@ -42,6 +42,8 @@ from ocn_permission_agent.log import Log
 
 #: a chain that changes during this many looks in a row is no longer ordinary
 _RESTLESS_LOOKS = 3
+#: what holds everything and needs a person is told again after this
+_MISMATCH_ALARM_SECONDS = 60.0
 
 
 class Watcher:
@@ -91,7 +93,7 @@ class Watcher:
         self._log = log
         self._jitter = jitter
         self._restored = False
-        self._alarmed: str | None = None
+        self._alarms = Alarms(log=log, clock=clock, repeated={"contract.mismatched": _MISMATCH_ALARM_SECONDS})
         self._resync: Resync | None = None
         self._look_again = Touched()
         self._found: list[FoundLog] = []
@@ -234,8 +236,14 @@ class Watcher:
             raise
 
     async def _poll_followed(self, report: Report) -> None:
-        if not await self._is_trusted():
+        distrust = await self._distrust()
+        if distrust is not None and not distrust.readable:
+            self._hold(distrust)
+            # All of them are wrong now; whichever is the first to be right again is the one to follow.
+            self._endpoints.turn()
+            self._follower.follow(self._source)
             return
+        domain = self._own_domain()
         try:
             move = await self._advance(report)
         except ChainForkedDeeply as error:
@@ -243,9 +251,17 @@ class Watcher:
             raise
         self._endpoints.arrived(self._follower.window, touched_by(move.events))
         await self._endpoints.compare(self._follower.window)
-        self._view.publish(self._index(move.tip, doubt=self._endpoints.doubt))
+        sentence = None if distrust is None else distrust.sentence
+        self._view.publish(self._index(move.tip, distrust=sentence, doubt=self._endpoints.doubt))
         self._tell(move)
         self._polled.set()
+        if distrust is not None:
+            self._hold(distrust)
+        elif domain != self._own_domain():
+            # Our own entry is not what it was when it was asked for: it is asked for again.
+            self._trust.withdraw()
+            if (distrust := await self._distrust()) is not None:
+                self._hold(distrust)
 
     async def _advance(self, report: Report) -> Move:
         if self._resync is not None and self._resync.agreed:
@@ -277,7 +293,7 @@ class Watcher:
         tip = self._follower.tip
         if tip is None:
             return
-        self._view.publish(self._index(tip, doubt=str(error)))
+        self._view.amend(self._index(tip, doubt=str(error)))
         self._alarm("chain.forked", str(error))
         witness = await self._endpoints.has_our_past(self._follower.window)
         if witness is not None:
@@ -300,17 +316,22 @@ class Watcher:
         )
         self._resync = None
 
-    async def _is_trusted(self) -> bool:
-        """C12: on an empty store a problem refuses; on a synced one it closes everything until it is gone."""
-        problem = await self._trust.problem()
-        if problem is None:
-            return True
+    async def _distrust(self) -> Distrust | None:
+        """C12: on an empty store a problem refuses; on a synced one it holds everything until it is gone."""
+        distrust = await self._trust.distrust()
+        if distrust is not None and self.tip is None:
+            raise ContractMismatch(distrust.sentence)
+        return distrust
+
+    def _hold(self, distrust: Distrust) -> None:
         tip = self.tip
-        if tip is None:
-            raise ContractMismatch(problem)
-        self._view.publish(self._index(tip, distrust=problem, doubt=self._endpoints.doubt))
-        self._alarm("contract.mismatched", problem)
-        return False
+        if tip is not None:
+            self._view.amend(self._index(tip, distrust=distrust.sentence, doubt=self._endpoints.doubt))
+        self._alarm("contract.mismatched", distrust.sentence)
+
+    def _own_domain(self) -> str | None:
+        """Where the Registry has this node, as far as we know."""
+        return None if self.tip is None else self.tip.facts.domain(self._operator)
 
     def _index(self, tip: Link, *, distrust: str | None = None, doubt: str | None = None) -> ConsentIndex:
         return ConsentIndex(
@@ -326,16 +347,12 @@ class Watcher:
         )
 
     def _alarm(self, event: str, reason: str) -> None:
-        """One line per change, not per poll."""
-        if self._alarmed != event:
-            self._log.error(event, endpoint=self._source.endpoint, reason=reason)
-        self._alarmed = event
+        self._alarms.sound(event, endpoint=self._source.endpoint, reason=reason)
 
     def _tell(self, move: Move) -> None:
         head = move.tip.header
-        if self._alarmed is not None:
+        if self._view.index.distrust is None and self._alarms.end():
             self._log.info("chain.recovered", endpoint=self._source.endpoint, head=head.number)
-            self._alarmed = None
         if self._view.block_from_the_future:
             self._log.error("clock.doubted", head=head.number, block_time=head.time.isoformat())
         if move.dropped_blocks:

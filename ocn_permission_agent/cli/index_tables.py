@@ -44,7 +44,7 @@ def _head(document: Row) -> str:
         return "The chain was not read yet: nobody is known."
     said = f"Block {document['block']} of {document['block_time']}"
     if document["distrust"]:
-        return f"{said}; everything is closed (C12): {document['distrust']}"
+        return f"{said}; everything is held (C12): {document['distrust']}"
     if document["doubt"]:
         return f"{said}; everything is held (C8): {document['doubt']}"
     return said if document["fresh"] else f"{said}, not fresh: what is open is held until it is (C8)"

@@ -16,9 +16,9 @@ from ocn_permission_agent.ocpi.route import Module
 class Ground:
     """What all cases of one block share.
 
-    `own_operator` is the address of this node's operator. `distrust` says why the chain itself cannot be trusted
-    (C12): closes everything. `doubt` says why our view of it is in doubt (C8): holds everything. None while they can
-    be trusted.
+    `own_operator` is the address of this node's operator. `distrust` says what does not go together with what we were
+    told of the chain and of ourselves (C12), `doubt` why our view of the chain is in doubt (C8): either holds
+    everything. None while all is well.
     """
 
     facts: Facts
@@ -41,6 +41,11 @@ class Case:
     provider: PartyFacts | None
     service: ServiceFacts | None
     provider_operator: OperatorFacts | None
+
+    @property
+    def own_operator(self) -> OperatorFacts | None:
+        """This node's operator; None while no log told of it."""
+        return self.ground.facts.operators.get(self.ground.own_operator)
 
     @property
     def customer_party(self) -> Party | None:

@@ -97,7 +97,7 @@ class ConsentIndex:
         own_operator: address of this node's operator.
         confirmations: blocks above what opens or redirects (C4).
         settings: what the operator decided.
-        distrust: why the chain cannot be trusted (C12): closes everything.
+        distrust: what does not go together with what we were told (C12): holds everything.
         doubt: why our view of it is in doubt (C8): holds everything.
         decisions: of the operator.
     """
@@ -170,7 +170,7 @@ class ConsentIndex:
 
     @property
     def distrust(self) -> str | None:
-        """Why everything is closed (C12); None while the chain is trusted."""
+        """Why everything is held (C12); None while chain, contracts and operator are those we were told of."""
         return self._ground.distrust
 
     @property

@@ -72,18 +72,13 @@ def _stopped(reason: str) -> Verdict:
 # --- C12, C10: can we read the chain, and these entries of it? --------------------------------------------------------
 
 
-def _c12_chain_is_trusted(case: Case) -> Verdict | None:
-    if case.ground.distrust is None:
-        return None
-    return closed("C12", case.ground.distrust)
-
-
 def _c10_nobody_is_quarantined(case: Case) -> Verdict | None:
     for role, facts in (
         ("customer", case.customer),
         ("provider", case.provider),
         ("service", case.service),
         ("provider's operator", case.provider_operator),
+        ("operator of this node", case.own_operator),
     ):
         if facts is not None and facts.doubt is not None:
             return closed("C10", f"the {role} is quarantined: {facts.doubt.why}", facts.doubt.evidence)
@@ -93,6 +88,14 @@ def _c10_nobody_is_quarantined(case: Case) -> Verdict | None:
 
 
 # --- C1: who they are -------------------------------------------------------------------------------------------------
+
+
+def _c1_operator_is_registered(case: Case) -> Verdict | None:
+    """Without this node's operator in the registry nobody is its customer."""
+    own = case.own_operator
+    if own is None or own.domain or own.doubt is not None:
+        return None
+    return closed("C1", "this node's operator has left the registry", own.changed)
 
 
 def _c1_customer_is_ours(case: Case) -> Verdict | None:
@@ -289,7 +292,13 @@ def _c11_provider_has_a_domain(case: Case) -> Verdict | None:
     return say(Standing.HELD, "C11", "the provider's node has no domain in the registry", evidence)
 
 
-# --- C8: can we trust our view? ---------------------------------------------------------------------------------------
+# --- C12, C8: can we trust our view? ----------------------------------------------------------------------------------
+
+
+def _c12_chain_is_trusted(case: Case) -> Verdict | None:
+    """Whoever looks at another chain, or was told another name, knows nothing new about the customer's will."""
+    distrust = case.ground.distrust
+    return None if distrust is None else say(Standing.HELD, "C12", distrust, case.pair.grant.evidence)
 
 
 def _c8_view_is_undoubted(case: Case) -> Verdict | None:
@@ -299,7 +308,7 @@ def _c8_view_is_undoubted(case: Case) -> Verdict | None:
 
 _RULES: tuple[Callable[[Case], Verdict | None], ...] = (
     _c7_not_stopped,
-    _c12_chain_is_trusted,
+    _c1_operator_is_registered,
     _c1_customer_is_ours,
     _c1_customer_is_where_it_was,
     _c1_provider_is_registered,
@@ -315,5 +324,6 @@ _RULES: tuple[Callable[[Case], Verdict | None], ...] = (
     _c4_registrations_are_confirmed,
     _c4_redirects_are_confirmed,
     _c11_provider_has_a_domain,
+    _c12_chain_is_trusted,
     _c8_view_is_undoubted,
 )

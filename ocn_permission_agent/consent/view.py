@@ -43,6 +43,11 @@ class ConsentView:
         self._index = index.decided(self._decisions)
         self._tell()
 
+    def amend(self, index: ConsentIndex) -> None:
+        """Take over another judgement of what is known already; unlike a complete poll it makes nothing younger."""
+        self._index = index.decided(self._decisions)
+        self._tell()
+
     def decide(self, decisions: Decisions) -> None:
         """Take over what the operator decided: at once, and for every index to come. Makes nothing younger."""
         self._decisions = decisions

@@ -213,15 +213,24 @@ async def test_a_chain_id_that_changes_behind_a_load_balancer_is_noticed_at_once
         assert two.standing == OPEN
 
 
-async def test_a_wrong_chain_at_every_endpoint_closes(chain: Deployment, path: Path) -> None:
+async def test_a_wrong_chain_at_every_endpoint_holds_until_one_is_right(chain: Deployment, path: Path) -> None:
     async with two_endpoints(chain, path) as two:
         two.first.chain_id = two.second.chain_id = 1
         await chain.client.mine()
         for _ in range(2):
             with pytest.raises(ChainUnavailable):
                 await two.watched.poll()
+        for _ in range(3):
+            await two.watched.poll()
+            assert two.standing == (Standing.HELD, "C12")
+        two.second.chain_id = None
+        for _ in range(2):
+            await two.watched.poll()
+        assert [each.followed for each in two.watched.endpoints.states()] == [False, True]
+        assert two.standing == HELD, "the first one still contradicts"
+        two.first.chain_id = None
         await two.watched.poll()
-        assert two.standing == (Standing.CLOSED, "C12")
+        assert two.standing == OPEN
 
 
 async def test_an_empty_store_refuses_only_when_no_endpoint_is_right(chain: Deployment, path: Path) -> None:

@@ -383,28 +383,6 @@ async def test_an_unregistered_operator_is_refused(chain: Deployment, path: Path
             await watched.poll()
 
 
-async def test_a_synced_agent_closes_everything_on_the_wrong_chain_and_recovers(chain: Deployment, path: Path) -> None:
-    await agree(chain)
-    await confirm(chain)
-    async with faulty_rpc(chain.url) as rpc:
-        async with watching(chain, path, rpc_urls=(rpc.url,)) as watched:
-            await watched.poll()
-            (entitlement,) = watched.providers()
-        rpc.faults.chain_id = 1
-        async with watching(chain, path, rpc_urls=(rpc.url,)) as watched:
-            await watched.poll()
-            await watched.poll()
-            verdict = watched.verdict(entitlement)
-            assert (verdict.standing, verdict.rule) == (Standing.CLOSED, "C12")
-            assert watched.providers() == ()
-            assert len(watched.log.named("contract.mismatched")) == 1
-
-            rpc.faults.chain_id = None
-            await watched.poll()
-            assert watched.verdict(entitlement).standing is Standing.OPEN
-            assert len(watched.log.named("chain.recovered")) == 1
-
-
 async def test_a_store_of_other_contracts_is_always_refused(chain: Deployment, path: Path) -> None:
     async with watching(chain, path) as watched:
         await watched.poll()

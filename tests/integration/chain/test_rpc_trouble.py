@@ -307,8 +307,9 @@ async def test_a_check_names_every_problem_at_once_and_changes_nothing(chain: De
     settings = replace(settings_for(chain), chain_id=1, genesis_hash="0x" + "1" * 64)
     async with watching(chain, path, settings=settings) as watched:
         findings = await watched.watcher.check()
-        assert len(findings.fatal) == 2
-        assert {problem.severity for problem in findings.problems} == {Severity.FATAL}
+        assert len(findings.problems) == 2
+        assert {problem.severity for problem in findings.problems} == {Severity.FOREIGN}
+        assert not findings.readable
         assert "genesis_hash" not in await watched.database.dump()
 
 

@@ -53,7 +53,7 @@ class Bench:
         self._folder = folder
         self._opened = AsyncExitStack()
         self._watching = AsyncExitStack()
-        self.model = Model()
+        self.model = Model(home=OWN_DOMAIN)
         self.snapshots: list[tuple[str, int]] = []
         self.listings: list[tuple[str, bytes, bytes, list[int]]] = []
         self._names = {wallet.address.lower(): name for name, wallet in WALLETS.items()}
@@ -107,11 +107,6 @@ class Bench:
         self.model.head = self.watched.view.index.block_number
 
     @property
-    def at_home(self) -> bool:
-        """Whether our own node is where the agent was told."""
-        return [deed.domain for deed in self.model.deeds if deed.what == "node" and deed.who == OWN][-1] == OWN_DOMAIN
-
-    @property
     def index(self) -> ConsentIndex:
         return self.watched.view.index
 
@@ -127,6 +122,12 @@ class Bench:
             place = (receipt.block_number, receipt.logs[0].log_index)
             self.model.deeds.append(Deed(block=place[0], order=place[1], transaction=receipt.transaction_hash, **noted))
         return True
+
+    async def home(self, domain: str) -> None:
+        """Our own node moves: by leaving first, because a domain that was replaced is never free again."""
+        if (await self.now()).domains[OWN] not in {"", domain}:
+            await self.node(OWN, "")
+        await self.node(OWN, domain)
 
     async def node(self, operator: str, domain: str) -> bool:
         call = contract_call(Contract.REGISTRY, "setNode", domain) if domain else None
@@ -209,7 +210,7 @@ class Bench:
     async def renew(self, customer: str, provider: str) -> None:
         """What people do to make things right again: register, list, agree anew, wait."""
         await self.node(OTHER, OTHER_DOMAIN)
-        await self.node(OWN, OWN_DOMAIN)
+        await self.home(OWN_DOMAIN)
         for who, operator in ((customer, OWN), (provider, OTHER)):
             await self.party(who, HOME_KEYS[who], operator)
         await self.service(provider, [6, 8, 13])

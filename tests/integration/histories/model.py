@@ -76,6 +76,8 @@ class Stop:
 @dataclass
 class Model:
     deeds: list[Deed] = field(default_factory=list)
+    #: what the agent was told of its own node
+    home: str = ""
     head: int = 0
     waits: dict[tuple[str, str], int] = field(default_factory=dict)
     pins_at_start: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -98,7 +100,7 @@ class Model:
     # --- what follows ---------------------------------------------------------------------------------------------
 
     def standing(self, customer: str, provider: str, now: Now) -> str:
-        if self._stopped(customer, provider, now) or not now.flags[customer, provider]:
+        if self._stopped(customer, provider, now) or not now.flags[customer, provider] or not now.domains[OWN]:
             return "closed"
         toggles = [d for d in self.deeds if d.what in {"grant", "revoke"} and (d.who, d.to) == (customer, provider)]
         grant = toggles[-1]
@@ -121,7 +123,7 @@ class Model:
         domain_owner = now.parties[provider][1]
         redirects = [*self._redirects(customer), *self._redirects(provider), self._domain_changed(domain_owner)]
         waiting = any(self._age(block) < CONFIRMATIONS for block in redirects)
-        return "held" if waiting or not now.domains[domain_owner] else "open"
+        return "held" if waiting or not now.domains[domain_owner] or now.domains[OWN] != self.home else "open"
 
     def interfaces(self, customer: str, provider: str, now: Now) -> set[Interface]:
         """What may be copied when the pair is not closed."""

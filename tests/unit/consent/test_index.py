@@ -25,6 +25,7 @@ from ocn_permission_agent.ocpi.route import InterfaceRole, Module
 from tests.consent_factories import (
     OTHER_DOMAIN,
     OTHER_OPERATOR,
+    OWN_DOMAIN,
     OWN_OPERATOR,
     History,
     a_history,
@@ -381,11 +382,26 @@ def test_a_service_that_was_never_listed_is_none() -> None:
     assert judge(case_of(ground, known)).rule == "C5"
 
 
-def test_distrust_of_the_chain_closes_everything() -> None:
-    index = billing().index(distrust="the endpoint serves chain 1, not 246")
-    assert_closed(index, "C12")
+def test_distrust_of_the_chain_holds_and_never_hides_what_is_closed() -> None:
+    history = billing()
+    index = history.index(distrust="the endpoint serves chain 1, not 246", doubt="it is behind")
+    verdict = assert_held(index, "C12")
+    assert "serves chain 1" in verdict.reason
     assert index.distrust is not None
-    assert not index.has_agreements(CPO)
+    assert index.has_agreements(CPO), "what comes in meanwhile is recorded"
+    history.toggle(CPO_ADDRESS, BIL_ADDRESS)
+    assert_closed(history.index(distrust="the endpoint serves chain 1, not 246"), "C2")
+
+
+def test_without_this_nodes_operator_nobody_is_its_customer() -> None:
+    history = billing()
+    history.operator(OWN_OPERATOR, "")
+    verdict = assert_closed(history.index(), "C1")
+    assert (verdict.transaction_hash, verdict.block_number) != (None, None)
+    history.operator(OWN_OPERATOR, OWN_DOMAIN)
+    assert verdict_of(history.index()).standing is Standing.OPEN
+    history.events.append(OperatorUnreadable(evidence=history.mine(), operator=OWN_OPERATOR, why="large"))
+    assert_closed(history.index(), "C10")
 
 
 # --- routes and lists -------------------------------------------------------------------------------------------------
