@@ -20,6 +20,7 @@ from ocn_permission_agent.sandbox.story.bare import a_bare_agent
 
 CUSTOMER = Party("DE", "CPO")
 ACCEPTED = b'{"status_code":1000,"timestamp":"2026-03-01T10:00:00Z"}'
+DELIVERY = {"attempt_timeout_seconds": 2, "max_rate": 10_000, "max_in_flight": 32}
 _HEADERS = {
     "Authorization": "Token under-load",
     "OCPI-from-country-code": CUSTOMER.country_code,
@@ -40,10 +41,13 @@ class NodeAndService:
         self.delivered: Counter[tuple[str, str]] = Counter()
         self.cdrs: Counter[str] = Counter()
         self.sessions: dict[str, dict[str, Any]] = {}
-        self.refusing = False
+        #: nobody is behind the node that takes messages
+        self.away = False
 
     async def handle(self, incoming: Incoming) -> Answer:
         if incoming.raw_path == "/ocn/message":
+            if self.away:
+                return Answer(http_status=503)
             self._keep(json.loads(incoming.body))
         else:
             self.processed.append(incoming.headers["x-correlation-id"])
@@ -200,7 +204,7 @@ async def a_field(
     folder: Path, *, rate: float, changed: Mapping[str, Mapping[str, Any]] | None = None
 ) -> AsyncIterator[Field]:
     node = NodeAndService()
-    settings = {"delivery": {"attempt_timeout_seconds": 2, "max_rate": 10_000, "max_in_flight": 32}}
+    settings = {"delivery": DELIVERY}
     async with (
         LoopbackServer(node.handle) as server,
         a_bare_agent(

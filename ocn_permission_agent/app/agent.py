@@ -137,7 +137,7 @@ class Agent:
                 recorder.cancel()
                 teller.cancel()
                 await asyncio.wait((recorder,))
-                await self._keeping.recorder.close()
+                await self._keeping.close()
                 engine.cancel()
         finally:
             await self._proxy.stop(grace_seconds=0)

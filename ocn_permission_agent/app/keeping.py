@@ -17,7 +17,7 @@ from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.gaps import GapBook, GapSum, total_by_reason
-from ocn_permission_agent.outbox.generation import Generation
+from ocn_permission_agent.outbox.generation import RAISED_EVERY_SECONDS, Generation
 from ocn_permission_agent.outbox.intents import Intents
 from ocn_permission_agent.outbox.recorder import Recorder
 from ocn_permission_agent.outbox.rows import to_us
@@ -26,8 +26,6 @@ from ocn_permission_agent.outbox.sqlite import SqliteOutbox
 from ocn_permission_agent.outbox.sqlite_gaps import SqliteGaps
 from ocn_permission_agent.store.backup import back_up
 from ocn_permission_agent.store.database import Database
-
-_ROUND_SECONDS = 60.0
 
 
 class Keeping:
@@ -46,6 +44,7 @@ class Keeping:
     ) -> None:
         self._store_path = store_path
         self._clock = clock
+        self._log = log
         self.intents = Intents(_beside(store_path, "intents"))
         self.gaps = GapBook(clock=clock, metrics=metrics, log=log, journal=self.intents)
         self.recorder = Recorder(
@@ -86,7 +85,16 @@ class Keeping:
             written = self._store()
             await self._generation.go_on(written)
             await written.forget(self._clock.now())
-            await self._clock.sleep(_ROUND_SECONDS)
+            await self._clock.sleep(RAISED_EVERY_SECONDS)
+
+    async def close(self) -> None:
+        """Write down what can be, and free the files; a copy of the store made before is an old one from here on."""
+        await self.recorder.close()
+        if self._written is not None:
+            try:
+                await self._generation.go_on(self._written, at_once=True)
+            except StoreUnavailable as error:
+                self._log.warning("store.unavailable", reason=str(error))
 
     async def back_up(self, target: Path) -> int:
         """Copy the store into a new file; returns its bytes.

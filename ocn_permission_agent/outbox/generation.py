@@ -1,11 +1,12 @@
 """Noticing that the store was put back from a backup: a number in it and the same number in a file beside it.
 
-Both are raised at every start, after every backup and every hour, in the store first. A store whose number is lower
-than the file's is an older copy of itself. A copy made by `backup` says so too, for where the file is gone with the
-machine. What was pending in it may have been delivered since: it is parked until a person decides, and the time between
-is one gap, because what was recorded then is not there any more.
+Both are raised at every start, after every backup, every ten seconds and at an orderly end, in the store first. A store
+whose number is lower than the file's is an older copy of itself. A copy made by `backup` says so too, for where the
+file is gone with the machine. What was pending in it may have been delivered since: it is parked until a person
+decides, and the time between is one gap, because what was recorded then is not there any more.
 """
 
+import asyncio
 import contextlib
 import os
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from ocn_permission_agent.outbox.gaps import Gap, GapBook, Gaps
 
 #: why deliveries are parked then
 RESTORED = "restored: the store is a backup; this may have been delivered since, a person must decide"
-#: a copy that is younger than this, and was not made by `backup`, is not told from the store itself
-RAISED_EVERY_SECONDS = 3600.0
+#: a copy of the file that is younger than this when the agent is killed is not told from the store itself
+RAISED_EVERY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +110,7 @@ class Generation:
         return found.restored
 
     async def go_on(self, store: GenerationStore, *, at_once: bool = False) -> None:
-        """Raise the number when its hour is over, or at once: after a backup.
+        """Raise the number when its time is over, or at once: after a backup, and at the end.
 
         Raises:
             StoreUnavailable: again later.
@@ -121,7 +122,7 @@ class Generation:
         await store.raise_generation(number, now=self._clock.now())
         self._raised = self._clock.monotonic()
         try:
-            write_number(self._path, number)
+            await asyncio.to_thread(write_number, self._path, number)
         except OSError as error:
             self._log.warning("generation.unwritten", reason=error.strerror or str(error))
 

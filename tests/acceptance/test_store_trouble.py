@@ -8,14 +8,14 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.under_load import Field, a_field, recorded, until_settled
+from tests.under_load import DELIVERY, Field, a_field, recorded, until_settled
 
 
 @asynccontextmanager
@@ -128,17 +128,32 @@ def put_back(backup: Path, store: Path) -> None:
     shutil.copy(backup, store)
 
 
-async def test_the_restore_drill(tmp_path: Path) -> None:
-    async with a_field(tmp_path, rate=100) as place:
+async def by_command(place: Field, target: Path) -> None:
+    command = [sys.executable, "-m", "ocn_permission_agent", "backup", str(target)]
+    done = await asyncio.to_thread(
+        subprocess.run, [*command, "--config", str(place.agent.files.config)], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+async def by_snapshot(place: Field, target: Path) -> None:
+    """What a snapshot of the disk has: nothing in it says that it is a backup."""
+    with closing(sqlite3.connect(place.agent.files.store)) as live, closing(sqlite3.connect(target)) as copy:
+        live.backup(copy)
+
+
+@pytest.mark.parametrize("make", [by_command, by_snapshot])
+async def test_the_restore_drill(tmp_path: Path, make: Callable[[Field, Path], Awaitable[None]]) -> None:
+    changed = {"delivery": DELIVERY | {"schedule_seconds": [0.2]}}
+    async with a_field(tmp_path, rate=100, changed=changed) as place:
         agent = place.agent
         backup = tmp_path / "backup.db"
         async with place.customers.sending():
             await more(place, 30)
-            command = [sys.executable, "-m", "ocn_permission_agent", "backup", str(backup)]
-            done = await asyncio.to_thread(
-                subprocess.run, [*command, "--config", str(agent.files.config)], capture_output=True, text=True
-            )
-            assert (done.returncode, done.stderr) == (0, "")
+            place.node.away = True
+            await more(place, 30)
+            await make(place, backup)
+            place.node.away = False
             await more(place, 30)
         await until_settled(agent)
         assert await agent.stop() == 0
@@ -150,8 +165,11 @@ async def test_the_restore_drill(tmp_path: Path) -> None:
         assert status["gaps_by_reason"].keys() == {"restored"}
         assert status["gaps"] == 1
         with closing(sqlite3.connect(agent.files.store)) as connection:
-            pending = connection.execute("SELECT count(*) FROM deliveries WHERE state = 'pending'").fetchone()[0]
-        assert pending == 0
+            states = dict(connection.execute("SELECT state, count(*) FROM deliveries GROUP BY state"))
+            (reason,) = connection.execute("SELECT DISTINCT reason FROM deliveries WHERE state = 'parked'").fetchone()
+        assert "pending" not in states
+        assert states["parked"] >= 30
+        assert reason.startswith("restored")
         assert place.node.delivered == delivered, "nothing of the backup is sent again by itself"
         assert await agent.stop() == 0
         await agent.start()

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -136,7 +135,7 @@ async def test_the_restore_drill(operator: Operator, tmp_path: Path, machine: st
         assert (await running.gaps.totals())[0].count == 1
 
 
-async def test_a_copy_of_the_file_from_an_hour_ago_is_noticed_too(operator: Operator, tmp_path: Path) -> None:
+async def test_a_copy_of_the_file_from_ten_seconds_ago_is_noticed_too(operator: Operator, tmp_path: Path) -> None:
     async with operator.running() as running:
         await running.outbox.record(a_plan(session(), BILLING, at=operator.clock.now()))
     shutil.copy(operator.store, tmp_path / "copied.db")
@@ -170,7 +169,7 @@ async def test_the_number_grows_with_time_and_survives(operator: Operator) -> No
         first = read_number(path)
         await running.generation.go_on(running.gaps)
         assert read_number(path) == first
-        operator.clock.step(timedelta(hours=1).total_seconds())
+        operator.clock.step(10)
         await running.generation.go_on(running.gaps)
         assert read_number(path) == first + 1
         assert (await running.gaps.generation()).number == first + 1
