@@ -1,16 +1,20 @@
 """Log lines: one per unit of work, named ``noun.past_participle``, flat, without any secret.
 
-Everything goes one way: our own lines (structlog), those of libraries (aiohttp, asyncio), warnings and crash text all
-pass `Redactor` before they are rendered.
+Everything goes one way: our own lines (structlog), those of libraries (aiohttp, asyncio), warnings, and what Python
+itself would print of a crash, of a thread's crash, or of a line that cannot be written, all pass `Redactor` before they
+are rendered.
 """
 
+import base64
 import logging
 import re
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TextIO
+from urllib.parse import quote
 
 import orjson
 import structlog
@@ -52,7 +56,8 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
+        forms = {form for secret in secrets if len(secret) >= 4 for form in _forms(secret)}
+        known = sorted(forms, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known)), re.IGNORECASE) if known else None
 
     def __call__(self, _logger: WrappedLogger, _method: str, event_dict: EventDict, /) -> EventDict:
@@ -84,6 +89,35 @@ class Redactor:
         return self.text(value.decode("latin-1") if isinstance(value, bytes) else str(value))
 
 
+def _forms(secret: str) -> Iterator[str]:
+    """How a secret may be spelled where it is used: as it is, in an OCPI 2.2.1 header, in a URL, in quotes."""
+    yield secret
+    encoded = base64.b64encode(secret.encode()).decode()
+    yield encoded.rstrip("=")
+    yield quote(secret, safe="")
+    yield quote(secret)
+    yield repr(secret)[1:-1]
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes lines; one that cannot be written is told without its content, which logging itself would print."""
+
+    _losing = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's own name
+        """Say that there was a line; where not even that can be written, nothing."""
+        if self._losing:
+            return
+        kind = sys.exc_info()[0]
+        self._losing = True
+        try:
+            structlog.get_logger().error(
+                "line.lost", error="" if kind is None else kind.__name__, line=f"{record.filename}:{record.lineno}"
+            )
+        finally:
+            self._losing = False
+
+
 def configure(settings: LogSettings, *, secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
     """Set up logging of the whole process; called once by whoever starts it, again by tests.
 
@@ -101,7 +135,7 @@ def configure(settings: LogSettings, *, secrets: Iterable[str] = (), stream: Tex
         structlog.processors.format_exc_info,
     ]
     out = sys.stderr if stream is None else stream
-    handler = logging.StreamHandler(out)
+    handler = _Handler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*stamp, structlog.stdlib.add_logger_name],
@@ -127,6 +161,25 @@ def configure(settings: LogSettings, *, secrets: Iterable[str] = (), stream: Tex
         cache_logger_on_first_use=False,
     )
     sys.excepthook = _tell_crash
+    sys.unraisablehook = _tell_unraisable
+    threading.excepthook = _tell_thread
+
+
+def _tell_unraisable(crash: "sys.UnraisableHookArgs") -> None:
+    """What went wrong where nobody could catch it, such as in `__del__`."""
+    structlog.get_logger().error(
+        "exception.unraisable",
+        where=type(crash.object).__name__,
+        exc_info=(crash.exc_type, crash.exc_value, crash.exc_traceback),
+    )
+
+
+def _tell_thread(crash: threading.ExceptHookArgs) -> None:
+    """A thread ended by what nobody foresaw."""
+    if crash.exc_value is not None:
+        structlog.get_logger().critical(
+            "thread.crashed", exc_info=(crash.exc_type, crash.exc_value, crash.exc_traceback)
+        )
 
 
 def _tell_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -1,9 +1,11 @@
 """Every line of the process goes one way."""
 
+import asyncio
 import io
 import json
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -19,13 +21,14 @@ Lines = Callable[[], list[dict[str, object]]]
 def restored() -> Iterator[None]:
     """Logging is the process's own: leave it as it was found."""
     root = logging.getLogger()
-    handlers, level, hook = root.handlers[:], root.level, sys.excepthook
+    handlers, level = root.handlers[:], root.level
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook
     with warnings.catch_warnings():
         yield
     logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
     root.setLevel(level)
-    sys.excepthook = hook
+    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
     structlog.reset_defaults()
 
 
@@ -87,6 +90,73 @@ def test_warnings_become_lines(lines: Lines) -> None:
     [line] = lines()
     assert line["level"] == "warning"
     assert REDACTED in str(line["event"])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_nobody_could_catch_is_redacted_too(lines: Lines) -> None:
+    class Fragile:
+        def __del__(self) -> None:
+            raise ValueError("with s3cret-token inside")
+
+    Fragile()
+
+    [line] = lines()
+    assert line["event"] == "exception.unraisable"
+    assert f"with {REDACTED} inside" in str(line["exception"])
+
+
+def test_the_crash_of_a_thread_is_redacted_too(lines: Lines) -> None:
+    def crash() -> None:
+        raise ValueError("with s3cret-token inside")
+
+    thread = threading.Thread(target=crash)
+    thread.start()
+    thread.join()
+
+    [line] = lines()
+    assert line["event"] == "thread.crashed"
+    assert f"with {REDACTED} inside" in str(line["exception"])
+
+
+def test_what_a_loop_tells_of_its_callbacks_is_redacted_too(lines: Lines) -> None:
+    def crash(text: str) -> None:
+        raise ValueError(text)
+
+    async def work() -> None:
+        asyncio.get_running_loop().call_soon(crash, "with s3cret-token inside")
+        await asyncio.sleep(0)
+
+    asyncio.run(work())
+
+    [line] = lines()
+    assert line["logger"] == "asyncio"
+    assert "s3cret" not in json.dumps(line)
+    assert f"with {REDACTED} inside" in str(line["exception"])
+
+
+def test_a_line_that_cannot_be_written_is_told_without_its_content(
+    lines: Lines, stream: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # pytest has handlers of its own, which would fail for such a line
+    log = logging.Logger("aiohttp.server")  # noqa: LOG001  one that nobody else listens to
+    log.addHandler(next(each for each in logging.getLogger().handlers if getattr(each, "stream", None) is stream))
+
+    log.error("%d requests of s3cret-token", "s3cret-token")
+
+    [line] = lines()
+    assert (line["event"], line["error"]) == ("line.lost", "TypeError")
+    assert str(line["line"]).startswith("test_configure.py:")
+    assert "s3cret" not in json.dumps(line) + capsys.readouterr().err
+
+
+def test_a_stream_that_is_gone_is_no_trouble(restored: None, capsys: pytest.CaptureFixture[str]) -> None:
+    stream = io.StringIO()
+    configure(LogSettings(), secrets={"s3cret-token"}, stream=stream)
+    stream.close()
+
+    structlog.get_logger().error("loop.failed", reason="s3cret-token")
+
+    assert "s3cret" not in capsys.readouterr().err
 
 
 def test_lines_below_the_level_are_not_written(restored: None) -> None:

@@ -1,5 +1,7 @@
 """No secret reaches a log line, however it gets there."""
 
+import base64
+
 import pytest
 
 from ocn_permission_agent.logs import REDACTED, Redactor
@@ -56,3 +58,19 @@ def test_numbers_and_absent_values_stay_what_they_are() -> None:
     fields = {"attempts": 3, "seconds": 0.5, "fresh": True, "token": None, "transaction_hash": TRANSACTION}
 
     assert redacted(**fields) == fields
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "pässword/with spaces+",
+        base64.b64encode("pässword/with spaces+".encode()).decode(),
+        "p%C3%A4ssword/with%20spaces%2B",
+        "p%C3%A4ssword%2Fwith%20spaces%2B",
+    ],
+)
+def test_a_loaded_secret_is_known_in_every_spelling_that_it_is_sent_in(spelled: str) -> None:
+    line = Redactor({"pässword/with spaces+"})(None, "info", {"event": f"sent <{spelled}> to it"})
+
+    assert REDACTED in line["event"]
+    assert spelled not in line["event"]
