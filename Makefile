@@ -37,7 +37,7 @@ demo: $(VENV)/demo.stamp
 	@$(BIN)/ocn-permission-agent demo $(DEMO)
 
 test: $(VENV)/dev.stamp lint types
-	$(BIN)/pytest -m "not nightly" $(PYTEST)
+	$(BIN)/pytest -m "not nightly" --numprocesses=2 --dist=loadscope $(PYTEST)
 
 # --- for those who work on the agent ----------------------------------------------------------------------------------
 

@@ -19,7 +19,8 @@ from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.request import OcpiRequest
 from tests.factories import a_request
-from tests.peers.notary.npm import NotaryMissing, NpmNotary
+from tests.npm_cache import NpmMissing
+from tests.peers.notary.npm import NpmNotary
 from tests.peers.presence import missing
 
 CUSTOMER_SECRET = "0x" + "11" * 31 + "01"
@@ -37,7 +38,7 @@ many = settings(deadline=None, suppress_health_check=[HealthCheck.function_scope
 def npm() -> Iterator[NpmNotary]:
     try:
         notary = NpmNotary()
-    except NotaryMissing as error:
+    except NpmMissing as error:
         missing(str(error))
     with notary:
         yield notary

@@ -198,7 +198,7 @@ async def test_every_form_of_acceptance_is_copied(status: str, body: bytes) -> N
 @pytest.mark.parametrize(
     ("coding", "coded"),
     [
-        (b"gzip", gzip.compress(OK_BODY)),
+        (b"gzip", gzip.compress(OK_BODY, mtime=0)),
         (b"deflate", zlib.compress(OK_BODY)),
         (b"deflate", zlib.compress(OK_BODY)[2:-4]),
         (b"br", brotli.compress(OK_BODY)),

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.real_contracts import TARBALL, RealContractsMissing, real_contracts, real_contracts_or_skip
+from tests.npm_cache import NpmMissing
+from tests.real_contracts import TARBALL, real_contracts, real_contracts_or_skip
 
 
 def test_another_package_in_the_cache_is_an_error_and_no_skip(tmp_path: Path) -> None:
@@ -23,7 +24,7 @@ def test_without_npm_the_test_is_skipped(tmp_path: Path, monkeypatch: pytest.Mon
 def test_without_npm_the_test_fails_where_all_is_required(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("REQUIRE_ALL", "1")
-    with pytest.raises(RealContractsMissing):
+    with pytest.raises(NpmMissing):
         real_contracts_or_skip(tmp_path)
 
 

@@ -11,14 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests import npm_cache
+from tests.npm_cache import NpmMissing, alone_in, run_npm
+
 FOLDER = Path(__file__).parent
-CACHE = FOLDER.parents[2] / ".cache" / "npm" / "notary"
+CACHE = npm_cache.CACHE / "notary"
 _PACKAGE = CACHE / "node_modules" / "@shareandcharge" / "ocn-notary" / "package.json"
-_LIMIT_SECONDS = 90
-
-
-class NotaryMissing(Exception):
-    """Node.js or npm is not here, or npm cannot reach its registry."""
 
 
 class NpmNotary:
@@ -80,21 +78,14 @@ def install() -> str:
     """Install the package unless it is there; returns the path of Node.js.
 
     Raises:
-        NotaryMissing: it cannot be had on this machine.
+        NpmMissing: it cannot be had on this machine.
     """
-    node, npm = shutil.which("node"), shutil.which("npm")
+    node = shutil.which("node")
     if node is None:
-        raise NotaryMissing("Node.js is not on this machine")
-    if _PACKAGE.exists():
-        return node
-    if npm is None:
-        raise NotaryMissing("npm is not on this machine")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(FOLDER / name, CACHE / name)
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    try:
-        subprocess.run(command, cwd=CACHE, check=True, capture_output=True, timeout=_LIMIT_SECONDS)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        raise NotaryMissing("npm cannot install @shareandcharge/ocn-notary") from error
+        raise NpmMissing("Node.js is not on this machine")
+    with alone_in(CACHE):
+        if not _PACKAGE.exists():
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(FOLDER / name, CACHE / name)
+            run_npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=CACHE)
     return node
