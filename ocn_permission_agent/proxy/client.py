@@ -57,7 +57,22 @@ class Client:
             RequestRefused: 400 broken framing, 408 it comes too slowly, 413 over the limit.
             ClientGone: the connection ended.
         """
-        piece = await self._piece()
+        return self._counted(await self._piece())
+
+    def take(self) -> bytes:
+        """What has arrived and was not read yet; may only be called once the body is `complete`.
+
+        Raises:
+            RequestRefused, ClientGone: as `read`.
+        """
+        try:
+            return self._counted(self._content.read_nowait())
+        except (OSError, RuntimeError) as error:
+            raise ClientGone("the platform is gone") from error
+        except web.RequestPayloadError as error:
+            raise RequestRefused(Refusal.FRAMING, "the body's framing is broken") from error
+
+    def _counted(self, piece: bytes) -> bytes:
         self._received_bytes += len(piece)
         if self._received_bytes > self._settings.body_limit_bytes:
             raise self._too_large()
@@ -105,8 +120,14 @@ class Client:
         """
         self.answering = True
         try:
-            async with asyncio.timeout(self._settings.body_idle_timeout_seconds):
-                await self._writer.write(data)
+            transport = self._request.transport
+            if transport is None or transport.is_closing():
+                raise ClientGone("the platform is gone")
+            transport.write(data)
+            self._writer.output_size += len(data)
+            if self._request.protocol.writing_paused:
+                async with asyncio.timeout(self._settings.body_idle_timeout_seconds):
+                    await self._writer.drain()
         except TimeoutError as error:
             raise RequestRefused(Refusal.SLOW_READER, "the answer is not read") from error
         except (OSError, RuntimeError) as error:

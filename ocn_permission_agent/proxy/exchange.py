@@ -5,22 +5,21 @@ A body that is still arriving is passed on while the reply is awaited, because a
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ocn_permission_agent.errors import AgentError, RequestRefused, UpstreamBroken, UpstreamError, UpstreamTimeout
+from ocn_permission_agent.net.node import NodeConnections
+from ocn_permission_agent.net.wire import WireConnection, WireReply
 from ocn_permission_agent.proxy.client import Client, ClientGone
-from ocn_permission_agent.proxy.upstream import NodeConnection, NodeReply, Upstream
 
 T = TypeVar("T")
 #: takes the reply; told whether the request had been sent in full by then
-TakeReply = Callable[[NodeReply, bool], Awaitable[T]]
+TakeReply = Callable[[WireReply, bool], Awaitable[T]]
 
 LAST_CHUNK = b"0\r\n\r\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """A request on its way: its head, and what has been read of its body already.
 
     `complete` tells that `first` is all of the body.
@@ -42,7 +41,7 @@ async def exchange(
     outgoing: Outgoing,
     take: TakeReply[T],
     *,
-    upstream: Upstream,
+    upstream: NodeConnections,
     client: Client,
     answer_timeout_seconds: float,
 ) -> T:
@@ -55,16 +54,38 @@ async def exchange(
         RequestRefused: the rest of the body is not fit to be passed on.
         ClientGone: the platform left.
     """
-    connection = await upstream.connect()
+    connection = upstream.idle() or await upstream.open()
+    if outgoing.complete:
+        return await _at_once(outgoing, take, upstream, connection, answer_timeout_seconds)
     upload = _Upload(outgoing, connection=connection, client=client, timeout_seconds=answer_timeout_seconds)
     try:
         connection.begin(outgoing.method)
-        if outgoing.complete:
-            await upload.send_whole()
-            return await take(await upload.reply(), True)
         return await _while_uploading(upload, take)
     finally:
         upstream.give_back(connection, request_complete=upload.done)
+
+
+async def _at_once(
+    outgoing: Outgoing,
+    take: TakeReply[T],
+    upstream: NodeConnections,
+    connection: WireConnection,
+    answer_timeout_seconds: float,
+) -> T:
+    """Send a request that is all here: what nearly every request is, in as few steps as possible."""
+    body = as_chunk(outgoing.first) + LAST_CHUNK if outgoing.chunked else outgoing.first
+    sent = False
+    try:
+        connection.begin(outgoing.method)
+        try:
+            if not connection.write(outgoing.head + body):
+                await connection.drain()
+            sent = True
+        except UpstreamBroken:
+            pass  # a node that closes without reading all may have answered before; `reply` tells
+        return await take(await connection.reply(answer_timeout_seconds), True)
+    finally:
+        upstream.give_back(connection, request_complete=sent)
 
 
 async def _while_uploading(upload: "_Upload", take: TakeReply[T]) -> T:
@@ -85,10 +106,10 @@ async def _while_uploading(upload: "_Upload", take: TakeReply[T]) -> T:
 
 
 class _Upload:
-    """The way of one request to the node."""
+    """The way to the node of a request that is still arriving."""
 
     def __init__(
-        self, outgoing: Outgoing, *, connection: NodeConnection, client: Client, timeout_seconds: float
+        self, outgoing: Outgoing, *, connection: WireConnection, client: Client, timeout_seconds: float
     ) -> None:
         self._outgoing = outgoing
         self._connection = connection
@@ -99,17 +120,6 @@ class _Upload:
         self.done = False
         #: why the platform's body could not be passed on to its end
         self.failure: AgentError | None = None
-
-    async def send_whole(self) -> None:
-        """Send a request that is all here."""
-        outgoing = self._outgoing
-        body = as_chunk(outgoing.first) + LAST_CHUNK if outgoing.chunked else outgoing.first
-        try:
-            await self._connection.send(outgoing.head + body)
-            self.done = True
-        except UpstreamBroken:
-            # A node that closes without reading all may have answered before; `reply` tells.
-            pass
 
     async def run(self) -> None:
         """Pass the body on as it arrives. What goes wrong is not raised: it ends the connection; `reply` sees that."""
@@ -139,10 +149,10 @@ class _Upload:
     def _framed(self, piece: bytes) -> bytes:
         return as_chunk(piece) if self._outgoing.chunked else piece
 
-    async def reply(self) -> NodeReply:
+    async def reply(self) -> WireReply:
         """Wait for the node's answer; the time runs from the end of the request."""
         try:
-            async with asyncio.timeout(self._timeout_seconds if self._outgoing.complete else None) as self._deadline:
+            async with asyncio.timeout(None) as self._deadline:
                 return await self._connection.reply()
         except TimeoutError as error:
             raise UpstreamTimeout("the node did not answer in time") from error

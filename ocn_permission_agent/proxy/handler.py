@@ -5,7 +5,7 @@ whether it accepted it, and its copies are durable before the platform gets the 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -20,6 +20,8 @@ from ocn_permission_agent.errors import (
 )
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.net.node import NodeConnections
+from ocn_permission_agent.net.wire import WireReply
 from ocn_permission_agent.ocpi.route import Route, find_route
 from ocn_permission_agent.proxy.answers import is_inert, own_answer
 from ocn_permission_agent.proxy.buffers import Budget, Share
@@ -31,7 +33,6 @@ from ocn_permission_agent.proxy.refusals import Refusals
 from ocn_permission_agent.proxy.relay import Gathered, answer, arrived, gather
 from ocn_permission_agent.proxy.server import Written
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
-from ocn_permission_agent.proxy.upstream import NodeReply, Upstream
 
 _METHODS = frozenset({"GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
@@ -55,8 +56,7 @@ class _Notes:
         self.node_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
+class _Asked(NamedTuple):
     """A request that is fit to be passed on; `wire_head` is its head as the node gets it."""
 
     head: RequestHead
@@ -85,7 +85,7 @@ class Handler:
         *,
         settings: ProxySettings,
         node: NodeSettings,
-        upstream: Upstream,
+        upstream: NodeConnections,
         copier: Copier,
         refusals: Refusals,
         draining: Callable[[], bool],
@@ -207,10 +207,10 @@ class Handler:
     async def _stream(self, asked: _Asked) -> None:
         """Let a request and its reply pass."""
 
-        async def pass_back(reply: NodeReply, request_complete: bool) -> None:
-            await self._pass_back(asked, reply, await arrived(reply), request_complete)
+        async def pass_back(reply: WireReply, request_complete: bool) -> None:
+            await self._pass_back(asked, reply, arrived(reply), request_complete)
 
-        await self._exchange(asked, await arrived(asked.client), pass_back)
+        await self._exchange(asked, arrived(asked.client), pass_back)
 
     async def _copy(self, asked: _Asked, candidate: Candidate) -> None:
         """Hold a request and its reply, record what is due in between, then answer.
@@ -227,7 +227,7 @@ class Handler:
             )
             due = self._copier.intend(candidate, body.data)
 
-            async def record(reply: NodeReply, request_complete: bool) -> None:
+            async def record(reply: WireReply, request_complete: bool) -> None:
                 start = await self._record(asked, due, body, reply, share)
                 self._copier.settle(due)
                 await self._pass_back(asked, reply, start, request_complete)
@@ -248,13 +248,13 @@ class Handler:
                 raise
 
     async def _record(
-        self, asked: _Asked, candidate: Candidate, body: Gathered, reply: NodeReply, share: Share
+        self, asked: _Asked, candidate: Candidate, body: Gathered, reply: WireReply, share: Share
     ) -> Gathered:
         """Read a reply and record what is due by it; what was read of it."""
         if not body.whole:
             if 200 <= reply.status < 300:
                 self._copier.missed(candidate, "buffer_full")
-            return await arrived(reply)
+            return arrived(reply)
         try:
             start = await gather(
                 reply, share, announced_bytes=reply.length, limit_bytes=self._settings.body_limit_bytes
@@ -278,7 +278,7 @@ class Handler:
         """Send the request; `take` gets the reply."""
         sent_at = self._clock.monotonic()
 
-        async def taken(reply: NodeReply, request_complete: bool) -> None:
+        async def taken(reply: WireReply, request_complete: bool) -> None:
             asked.notes.node_seconds = self._clock.monotonic() - sent_at
             await take(reply, request_complete)
 
@@ -296,7 +296,7 @@ class Handler:
             answer_timeout_seconds=self._settings.node_answer_timeout_seconds,
         )
 
-    async def _pass_back(self, asked: _Asked, reply: NodeReply, start: Gathered, request_complete: bool) -> None:
+    async def _pass_back(self, asked: _Asked, reply: WireReply, start: Gathered, request_complete: bool) -> None:
         """Answer with the node's reply."""
         asked.notes.status = reply.status
         asked.notes.keep_alive = await answer(

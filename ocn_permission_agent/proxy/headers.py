@@ -264,7 +264,7 @@ class ReplyFraming(NamedTuple):
     close: bool
 
 
-def reply_head(*, status: int, reason: str, raw_headers: HeaderLines, framing: ReplyFraming) -> bytes:
+def reply_head(*, status: int, reason: bytes, raw_headers: HeaderLines, framing: ReplyFraming) -> bytes:
     """The head of the node's reply as the platform gets it.
 
     Raises:
@@ -275,7 +275,7 @@ def reply_head(*, status: int, reason: str, raw_headers: HeaderLines, framing: R
     for name, value in lines:
         if name.lower() == b"connection":
             dropped = dropped | {word.strip().lower() for word in value.split(b",")} - _END_TO_END
-    parts = [f"HTTP/1.1 {status} ".encode(), reason.encode("utf-8", "surrogateescape")]
+    parts = [b"HTTP/1.1 %d " % status, reason]
     for name, value in lines:
         lower = name.lower()
         if lower in dropped or (framing.chunked and lower == b"content-length"):

@@ -8,14 +8,15 @@ from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import ConfigError
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.net.node import NodeConnections
+from ocn_permission_agent.net.wire import WireTimes
 from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.proxy.copier import Copier, Gaps, Intents, Notes, Recorder, View
 from ocn_permission_agent.proxy.handler import Handler
 from ocn_permission_agent.proxy.refusals import Refusals
 from ocn_permission_agent.proxy.server import HttpServer
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
-from ocn_permission_agent.proxy.tls import ServerCertificate
-from ocn_permission_agent.proxy.upstream import Upstream
+from ocn_permission_agent.proxy.tls import ServerCertificate, node_context
 
 _BACKLOG = 4096
 #: how often a stopping proxy looks whether the last request is answered
@@ -62,7 +63,14 @@ class Proxy:
         self._log = log
         self._refusals = Refusals(clock=clock, metrics=metrics, log=log)
         self._draining = False
-        self._upstream = Upstream(node=node, settings=settings, clock=clock)
+        self._upstream = NodeConnections(
+            url=node.url,
+            tls=node_context(node.ca_file) if node.url.startswith("https:") else None,
+            times=WireTimes(answer=settings.node_answer_timeout_seconds, body_idle=settings.body_idle_timeout_seconds),
+            connect_seconds=settings.connect_timeout_seconds,
+            idle_seconds=settings.node_idle_seconds,
+            clock=clock,
+        )
         copier = Copier(
             view=view,
             recorder=recorder,

@@ -1,14 +1,13 @@
 """Bodies on their way: held while there is room, or passed on piece by piece."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ocn_permission_agent.errors import UpstreamBroken
+from ocn_permission_agent.net.wire import WireReply
 from ocn_permission_agent.proxy.buffers import Share
 from ocn_permission_agent.proxy.client import Client
 from ocn_permission_agent.proxy.exchange import LAST_CHUNK, as_chunk
 from ocn_permission_agent.proxy.headers import frame_reply, reply_head
-from ocn_permission_agent.proxy.upstream import NodeReply
 
 
 class Source(Protocol):
@@ -19,22 +18,28 @@ class Source(Protocol):
         """Whether all has arrived; the next `read` then has all that is left."""
         ...
 
+    def take(self) -> bytes:
+        """What has arrived and was not read yet."""
+        ...
+
     async def read(self) -> bytes:
         """The next piece; empty may mean the end, see `complete`."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Gathered:
+class Gathered(NamedTuple):
     """What was read of a body; `whole` tells that it is all of it."""
 
     data: bytes
     whole: bool
 
 
-async def arrived(source: Source) -> Gathered:
-    """What is there already, without waiting and without being counted as held."""
-    return Gathered(await source.read(), whole=True) if source.complete else Gathered(b"", whole=False)
+_NOTHING_YET = Gathered(b"", whole=False)
+
+
+def arrived(source: Source) -> Gathered:
+    """All of a body if it is there already, without waiting and without being counted as held."""
+    return Gathered(source.take(), whole=True) if source.complete else _NOTHING_YET
 
 
 async def gather(source: Source, share: Share, *, announced_bytes: int | None, limit_bytes: int) -> Gathered:
@@ -61,7 +66,7 @@ async def gather(source: Source, share: Share, *, announced_bytes: int | None, l
             return Gathered(b"".join(pieces), whole=True)
 
 
-async def answer(reply: NodeReply, start: Gathered, *, client: Client, method: str, keep_alive: bool) -> bool:
+async def answer(reply: WireReply, start: Gathered, *, client: Client, method: str, keep_alive: bool) -> bool:
     """Pass a reply on: its head, what was read of its body, and the rest as it comes.
 
     Args:

@@ -131,8 +131,8 @@ def test_reply_cannot_take_away_its_length_nor_break_its_head() -> None:
     plain = ReplyFraming(bodiless=False, chunked=False, close=False)
     raw = [(b"Connection", b"content-length, x-y"), (b"Content-Length", b"3"), (b"X-Y", b"1")]
     assert (
-        reply_head(status=200, reason="OK", raw_headers=raw, framing=plain)
+        reply_head(status=200, reason=b"OK", raw_headers=raw, framing=plain)
         == b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
     )
     with pytest.raises(ValueError, match="line break"):
-        reply_head(status=200, reason="OK", raw_headers=[(b"X", b"a\rSet-Cookie: b")], framing=plain)
+        reply_head(status=200, reason=b"OK", raw_headers=[(b"X", b"a\rSet-Cookie: b")], framing=plain)

@@ -1,0 +1,374 @@
+"""One HTTP/1.1 connection to the operator's own node: one request at a time, our own bytes out, the reply's bytes in.
+
+llhttp (`httptools`) parses, strictly: what it rejects is a broken reply. It never sees a server that the operator did
+not name. Nothing here sends anything by itself, so nothing is ever sent twice.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import cast
+
+import httptools
+
+from ocn_permission_agent.errors import UpstreamBroken, UpstreamTimeout
+
+#: a node's own headers may be longer than what platforms may send
+_FIELD_LIMIT_BYTES = 64 * 1024
+_HEAD_LIMIT_BYTES = 256 * 1024
+#: of a reply's body; more is not read from the socket before somebody takes it
+_READ_AHEAD_BYTES = 128 * 1024
+_FRAMED = frozenset({b"content-length", b"transfer-encoding"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireTimes:
+    """How long the node may take, in seconds.
+
+    `answer`: to read a request and to begin its answer. `body_idle`: between two pieces of an answer.
+    """
+
+    answer: float
+    body_idle: float
+
+
+class WireReply:
+    """A reply: its head, and its body piece by piece."""
+
+    __slots__ = (
+        "_connection", "_failure", "_held_bytes", "_idle_seconds", "_pieces", "_waiter", "complete", "raw_headers",
+        "reason", "status",
+    )  # fmt: skip
+
+    def __init__(self, connection: "WireConnection", *, idle_seconds: float) -> None:
+        self._connection = connection
+        self._idle_seconds = idle_seconds
+        self._pieces: deque[bytes] = deque()
+        self._held_bytes = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._failure: UpstreamBroken | None = None
+        self.status = 0
+        #: the reason phrase as received
+        self.reason = b""
+        #: name and value as received, in their order
+        self.raw_headers: list[tuple[bytes, bytes]] = []
+        #: whether all of the body has arrived; the next `read` then has all that is left
+        self.complete = False
+
+    @property
+    def drained(self) -> bool:
+        """Whether all of the body has been read."""
+        return self.complete and not self._pieces
+
+    @property
+    def length(self) -> int | None:
+        """What `Content-Length` announces, if it does."""
+        text = self.header(b"content-length")
+        return int(text) if text.isascii() and text.isdigit() else None
+
+    def header(self, name: bytes) -> str:
+        """All values of a header, joined by commas; empty for none."""
+        values = [value.decode("latin-1") for key, value in self.raw_headers if key.lower() == name]
+        return ",".join(values)
+
+    def take(self) -> bytes:
+        """What has arrived and was not read yet."""
+        pieces = self._pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        if self._held_bytes > _READ_AHEAD_BYTES:
+            self._connection.go_on_reading()
+        self._held_bytes = 0
+        return data
+
+    async def read(self) -> bytes:
+        """The next piece of the body as sent, empty at its end.
+
+        Raises:
+            UpstreamBroken: cut.
+            UpstreamTimeout: nothing came for too long.
+        """
+        if not self._pieces and not self.complete and self._failure is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout(self._idle_seconds):
+                    await self._waiter
+            except TimeoutError as error:
+                raise UpstreamTimeout("the node stopped in the middle of its answer") from error
+            finally:
+                self._waiter = None
+        if not self._pieces and self._failure is not None:
+            raise self._failure
+        return self.take()
+
+    # --- called by the connection -----------------------------------------------------------------------------------
+
+    def arrived(self, piece: bytes) -> None:
+        """A piece of the body is here."""
+        self._pieces.append(piece)
+        self._held_bytes += len(piece)
+        if self._held_bytes > _READ_AHEAD_BYTES:
+            self._connection.stop_reading()
+        self._wake()
+
+    def finish(self) -> None:
+        """All of the body is here."""
+        self.complete = True
+        self._wake()
+
+    def fail(self, failure: UpstreamBroken) -> None:
+        """Nothing more will come."""
+        if not self.complete:
+            self._failure = failure
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class WireConnection(asyncio.Protocol):
+    """One connection, made by `loop.create_connection`."""
+
+    def __init__(self, *, times: WireTimes) -> None:
+        self._times = times
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        #: what is being parsed; becomes `_reply` with the end of its head
+        self._reading: WireReply | None = None
+        self._reply: WireReply | None = None
+        self._head_waiter: asyncio.Future[None] | None = None
+        self._failure: UpstreamBroken | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._bodiless = False
+        self._awaiting = False
+        self._in_head = False
+        self._head_bytes = 0
+        self._ends_with_connection = False
+        self._spent = False
+        #: since when it waits for a request, in seconds of whoever keeps it
+        self.idle_since = 0.0
+
+    # --- one exchange -----------------------------------------------------------------------------------------------
+
+    @property
+    def reusable(self) -> bool:
+        """Whether nothing speaks against another request; asked again when the connection leaves the pool."""
+        return self._transport is not None and not self._spent and not self._transport.is_closing()
+
+    @property
+    def answered(self) -> bool:
+        """Whether the reply has been read to its end."""
+        return self._reply is not None and self._reply.drained
+
+    def begin(self, method: str) -> None:
+        """Get ready for one exchange."""
+        self._reply = None
+        self._bodiless = method == "HEAD"
+        self._awaiting = True
+
+    def write(self, data: bytes) -> bool:
+        """Hand bytes of the request over; whether the node reads as fast as we write. If not, call `drain`.
+
+        Raises:
+            UpstreamBroken: the connection is gone.
+        """
+        if self._transport is None or self._transport.is_closing():
+            raise UpstreamBroken("the node closed the connection")
+        self._transport.write(data)
+        return self._writable is None
+
+    async def drain(self) -> None:
+        """Wait until the node has read enough.
+
+        Raises:
+            UpstreamBroken: the connection is gone.
+            UpstreamTimeout: the node does not read.
+        """
+        if self._writable is None:
+            return
+        try:
+            async with asyncio.timeout(self._times.answer):
+                await asyncio.shield(self._writable)
+        except TimeoutError as error:
+            raise UpstreamTimeout("the node does not read the request") from error
+
+    async def send(self, data: bytes) -> None:
+        """Write bytes of the request, waiting while the node does not read; raises as `write` and `drain`."""
+        if not self.write(data):
+            await self.drain()
+
+    async def reply(self, seconds: float | None = None) -> WireReply:
+        """The head of the final answer, interim ones left out.
+
+        Args:
+            seconds: for the answer to begin; None waits for as long as it takes.
+
+        Raises:
+            UpstreamBroken: the connection ended, or what came is no HTTP.
+            UpstreamTimeout: no answer in time.
+        """
+        if self._reply is None and self._failure is None:
+            self._head_waiter = self._loop.create_future()
+            alarm = None if seconds is None else self._loop.call_later(seconds, self._too_late, self._head_waiter)
+            try:
+                await self._head_waiter
+            finally:
+                self._head_waiter = None
+                if alarm is not None:
+                    alarm.cancel()
+        if self._reply is not None:
+            return self._reply
+        raise self._failure or UpstreamBroken("the node closed the connection without an answer")
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._spent = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._spent = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def stop_reading(self) -> None:
+        """Leave what comes next in the socket."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def go_on_reading(self) -> None:
+        """Read from the socket again."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    @staticmethod
+    def _too_late(waiter: asyncio.Future[None]) -> None:
+        if not waiter.done():
+            waiter.set_exception(UpstreamTimeout("the node did not answer in time"))
+
+    def _fail(self, why: str) -> None:
+        """Nothing more is read from this connection."""
+        self._spent = True
+        if self._failure is None:
+            self._failure = UpstreamBroken(why)
+        if self._reply is not None:
+            self._reply.fail(self._failure)
+        self._wake_for_head()
+
+    def _wake_for_head(self) -> None:
+        if self._head_waiter is not None and not self._head_waiter.done():
+            self._head_waiter.set_result(None)
+
+    # --- asyncio's side ---------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._transport = None
+        if self._ends_with_connection and exc is None and self._reply is not None:
+            self._reply.finish()
+        self._fail("the node closed the connection")
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_exception(UpstreamBroken("the node closed the connection"))
+            self._writable.exception()  # there need not be anybody who waits
+
+    def pause_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        writable, self._writable = self._writable, None
+        if writable is not None and not writable.done():
+            writable.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        if self._failure is not None:
+            return
+        if not self._awaiting and (self._reply is None or self._reply.complete):
+            # Whatever it is, it must not be taken for the answer to the next request.
+            self.close()
+            return
+        if self._in_head or self._reply is None:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            if self._reply is not None and self._reply.complete:
+                self._spent = True  # what follows a complete answer is nobody's
+            else:
+                self._fail("the node's answer is no HTTP")
+            self.close()
+            return
+        if self._in_head and self._head_bytes > _HEAD_LIMIT_BYTES:
+            self._fail("the node's answer has too long a head")
+            self.close()
+
+    # --- the parser's side ------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """See `httptools`."""
+        if not self._awaiting:
+            raise ValueError("an answer to nothing")
+        self._in_head = True
+        self._reading = WireReply(self, idle_seconds=self._times.body_idle)
+
+    def on_status(self, phrase: bytes) -> None:
+        """See `httptools`; may come in pieces."""
+        if self._reading is not None:
+            self._reading.reason += phrase
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """See `httptools`; trailers come here too and are not kept."""
+        if self._in_head and self._reading is not None:
+            if len(name) + len(value) > _FIELD_LIMIT_BYTES:
+                raise ValueError("too long a header")
+            self._reading.raw_headers.append((name, value.strip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        """See `httptools`."""
+        self._in_head = False
+        reply = self._reading
+        if reply is None:
+            return
+        reply.status = self._parser.get_status_code()
+        if reply.status < 200:
+            return
+        self._reading = None
+        self._awaiting = False
+        self._head_bytes = 0
+        self._reply = reply
+        if self._bodiless:
+            # The parser would wait for the body that Content-Length speaks of.
+            self._keep_if_it_may_go_on()
+            self._parser = httptools.HttpResponseParser(self)
+            reply.finish()
+        elif reply.status not in (204, 304):
+            self._ends_with_connection = not any(name.lower() in _FRAMED for name, _ in reply.raw_headers)
+        self._wake_for_head()
+
+    def on_body(self, piece: bytes) -> None:
+        """See `httptools`."""
+        reply = self._reply
+        if reply is not None and not self._bodiless:
+            reply.arrived(piece)
+
+    def on_message_complete(self) -> None:
+        """See `httptools`."""
+        if self._awaiting:
+            return  # an interim answer
+        reply = self._reply
+        if reply is not None and not reply.complete:
+            self._keep_if_it_may_go_on()
+            reply.finish()
+
+    def _keep_if_it_may_go_on(self) -> None:
+        if not self._parser.should_keep_alive():
+            self._spent = True
