@@ -1,5 +1,6 @@
 """Customers, providers, strangers and forks on the real contracts, with a watcher beside them and the model's notes."""
 
+from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ocn_permission_agent.sandbox.chain.calls import (
     Signature,
     contract_call,
     packed_address,
+    packed_modules,
     packed_service,
 )
 from ocn_permission_agent.sandbox.chain.client import ChainClient
@@ -29,9 +31,9 @@ from tests.chain_fixtures import WALLETS, Deployment
 from tests.chain_harness import OTHER_DOMAIN, OWN_DOMAIN, Watched, watching
 from tests.integration.histories.model import CONFIRMATIONS, OTHER, OWN, Deed, Model, Now, Stop
 
-CUSTOMERS = ("cpo", "cpo_b", "stranger")
+CUSTOMERS = ("cpo", "cpo_b", "stranger", "billing")
 PROVIDERS = ("billing", "analytics")
-PEOPLE = (*CUSTOMERS, *PROVIDERS)
+PEOPLE = ("cpo", "cpo_b", "stranger", *PROVIDERS)
 HOME_KEYS = {"cpo": "DECPO", "cpo_b": "DECPB", "stranger": "XXXXX", "billing": "NLBIL", "analytics": "FRANA"}
 KEYS = ("DECPO", "deCPO", "DECPB", "NLBIL", "FRANA", "\\x80", "XXXXX")
 HUGE = 2_100
@@ -55,6 +57,9 @@ class Bench:
         self._watching = AsyncExitStack()
         self.model = Model(home=OWN_DOMAIN)
         self.snapshots: list[tuple[str, int]] = []
+        #: calls that the contracts accepted and refused, by function; what a step drew need not have been possible
+        self.accepted: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
         self.listings: list[tuple[str, bytes, bytes, list[int]]] = []
         self._names = {wallet.address.lower(): name for name, wallet in WALLETS.items()}
 
@@ -117,7 +122,9 @@ class Bench:
         try:
             receipt = await self.deployment.actor(sender).transact(call)
         except RpcFault:
+            self.refused[call.signature.partition("(")[0]] += 1
             return False
+        self.accepted[call.signature.partition("(")[0]] += 1
         if noted:
             place = (receipt.block_number, receipt.logs[0].log_index)
             self.model.deeds.append(Deed(block=place[0], order=place[1], transaction=receipt.transaction_hash, **noted))
@@ -151,12 +158,24 @@ class Bench:
         self.listings.append((who, name, url, ids))
         return await self._listed(who, who, call, name=name, url=url, ids=ids, how="direct")
 
-    async def service_again(self, place: int) -> bool:
-        """T6: a stranger puts back any listing that its provider ever signed."""
+    async def service_again(self, place: int, *, shifted: bool = False) -> bool:
+        """T6: a stranger puts back any listing that its provider ever signed; shifted, an id becomes part of a URL."""
         who, name, url, ids = self.listings[place % len(self.listings)]
+        if shifted:
+            url, ids = url + ids[0].to_bytes(32, "big"), ids[1:]
         signature = WALLETS[who].sign_packed(packed_service(name, url, ids))
         call = contract_call(Contract.PERMISSIONS, "setServiceRaw", name, url, ids, *signature.arguments)
         return await self._listed("emsp", who, call, name=name, url=url, ids=ids, how="relayed")
+
+    async def modules(self, who: str, ids: list[int]) -> None:
+        """A relayed list of modules, whose signature is one for a service as well (T6d)."""
+        address = WALLETS[who].address
+        signature = WALLETS[who].sign_packed(packed_modules(address, ids, []))
+        await self._do(
+            "emsp", contract_call(Contract.REGISTRY, "setPartyModulesRaw", address, ids, [], *signature.arguments)
+        )
+        if who in PROVIDERS:
+            self.listings.append((who, packed_address(address), b"", ids))
 
     async def _listed(
         self, sender: str, who: str, call: ContractCall, *, name: bytes, url: bytes, ids: list[int], how: str
@@ -173,13 +192,16 @@ class Bench:
             huge=len(ids) >= HUGE,
         )
 
-    async def delete_service(self, who: str, *, relayed: bool = False) -> bool:
+    async def delete_service(self, who: str, *, relayed: bool = False, named: str = "") -> bool:
         listings = [deed for deed in self.model.deeds if deed.what == "service" and deed.who == who]
         huge = bool(listings) and listings[-1].huge
         noted = {"what": "service", "who": who, "nameless": True, "huge": huge, "ids": frozenset({99})}
         if not relayed:
             return await self._do(who, contract_call(Contract.PERMISSIONS, "deleteService"), **noted)
-        call = contract_call(Contract.PERMISSIONS, "deleteServiceRaw", WALLETS[who].address, *self._own(who))
+        # T5d: the address that was signed is not compared with the signer, so any agreement's signature will do.
+        signed = WALLETS[named or who].address
+        signature = WALLETS[who].sign_packed(packed_address(signed))
+        call = contract_call(Contract.PERMISSIONS, "deleteServiceRaw", signed, *signature.arguments)
         return await self._do("emsp", call, how="relayed", **noted)
 
     def _own(self, who: str) -> tuple[int, bytes, bytes]:

@@ -1,10 +1,13 @@
 """Random histories on the real bytecode: after each step the index says what an independent model says."""
 
 import asyncio
+import functools
 import os
 import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -33,8 +36,31 @@ places = st.integers(0, 20)
 urls = st.sampled_from([b"u", b"\xc3\x28"])
 
 
+#: names of all rules
+STEPS: set[str] = set()
+
+
+def step(**drawn: Any) -> Callable[[Callable[..., None]], Any]:
+    """A rule that is counted."""
+
+    def counting(function: Callable[..., None]) -> Any:
+        @functools.wraps(function)
+        def counted(self: "Histories", **arguments: Any) -> None:
+            self.count("steps", {function.__name__: 1})
+            function(self, **arguments)
+
+        STEPS.add(function.__name__)
+        decorate: Any = rule(**drawn)
+        return decorate(counted)
+
+    return counting
+
+
 class Histories(RuleBasedStateMachine):
     """Steps of people, strangers, operators, the chain and the agent."""
+
+    #: of all histories of this run: steps, calls that the contracts accepted and refused, verdicts
+    told: ClassVar[dict[str, Counter[str]]] = {}
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,130 +85,155 @@ class Histories(RuleBasedStateMachine):
         self._run(self.bench.open(real_contracts_or_skip()))
 
     def teardown(self) -> None:
+        for kind in ("accepted", "refused"):
+            self.count(kind, getattr(self.bench, kind))
         self._run(self.bench.close())
         self._runner.close()
         self._server.stop()
         self._folder.cleanup()
 
+    def count(self, kind: str, more: Mapping[str, int]) -> None:
+        self.told.setdefault(kind, Counter()).update(more)
+
     # --- customers and providers ----------------------------------------------------------------------------------
 
-    @rule(customer=customers, provider=providers)
+    @step(customer=customers, provider=providers)
     def agree(self, customer: str, provider: str) -> None:
         self._step(self.bench.agreement(customer, provider, "createAgreement", relayed=False))
 
-    @rule(customer=customers, provider=providers)
+    @step(customer=customers, provider=providers)
     def renew(self, customer: str, provider: str) -> None:
         self._step(self.bench.renew(customer, provider))
 
-    @rule(provider=providers)
+    @step(provider=providers)
     def renew_the_first(self, provider: str) -> None:
         self._step(self.bench.renew("cpo", provider))
 
-    @rule(customer=customers, provider=providers)
+    @step(customer=customers, provider=providers)
     def revoke(self, customer: str, provider: str) -> None:
         self._step(self.bench.agreement(customer, provider, "revokeAgreement", relayed=False))
 
-    @rule(provider=providers, ids=identifiers, name=names, url=urls)
+    @step(provider=providers, ids=identifiers, name=names, url=urls)
     def list_service(self, provider: str, ids: list[int], name: bytes, url: bytes) -> None:
         self._step(self.bench.service(provider, ids, name=name, url=url))
 
-    @rule(provider=providers, ids=identifiers)
+    @step(provider=providers, ids=identifiers)
     def list_without_a_name(self, provider: str, ids: list[int]) -> None:
         self._step(self.bench.service(provider, ids, name=b"", url=b""))
 
-    @rule(provider=providers)
+    @step(provider=providers)
     def list_hugely(self, provider: str) -> None:
         self._step(self.bench.service(provider, [0] * HUGE))
 
-    @rule(provider=providers)
+    @step(provider=providers)
     def delete_service(self, provider: str) -> None:
         self._step(self.bench.delete_service(provider))
 
     # --- the registry ---------------------------------------------------------------------------------------------
 
-    @rule(party=who, key=keys, operator=operators)
+    @step(party=who, key=keys, operator=operators)
     def register(self, party: str, key: str, operator: str) -> None:
         self._step(self.bench.party(party, key, operator))
 
-    @rule(customer=customers, key=st.sampled_from(KEYS[:3]))
+    @step(customer=customers, key=st.sampled_from(KEYS[:3]))
     def register_a_customer(self, customer: str, key: str) -> None:
         self._step(self.bench.party(customer, key, OWN))
 
-    @rule(party=who)
+    @step(party=who)
     def leave(self, party: str) -> None:
         self._step(self.bench.leave(party))
 
-    @rule(domain=st.sampled_from(["", "https://a", "https://b"]))
+    @step(domain=st.sampled_from(["", "https://a", "https://b"]))
     def move_a_node(self, domain: str) -> None:
         self._step(self.bench.node(OTHER, domain))
 
-    @rule(domain=st.sampled_from(["", "https://c", OWN_DOMAIN]))
+    @step(domain=st.sampled_from(["", "https://c", OWN_DOMAIN]))
     def move_home(self, domain: str) -> None:
         self._step(self.bench.home(domain))
 
     # --- strangers ------------------------------------------------------------------------------------------------
 
-    @rule(customer=customers, provider=providers, verb=st.sampled_from(["createAgreement", "revokeAgreement"]))
+    @step(customer=customers, provider=providers, verb=st.sampled_from(["createAgreement", "revokeAgreement"]))
     def relay(self, customer: str, provider: str, verb: str) -> None:
         self._step(self.bench.agreement(customer, provider, verb, relayed=True))
 
-    @rule(place=places)
-    def relay_a_listing(self, place: int) -> None:
-        self._step(self.bench.service_again(place))
+    @step(place=places, shifted=st.booleans())
+    def relay_a_listing(self, place: int, shifted: bool) -> None:
+        self._step(self.bench.service_again(place, shifted=shifted))
 
-    @rule(provider=providers)
+    @step(party=who, ids=st.lists(st.integers(0, 6), min_size=1, max_size=3))
+    def relay_modules(self, party: str, ids: list[int]) -> None:
+        self._step(self.bench.modules(party, ids))
+
+    @step(provider=providers, ids=st.lists(st.integers(0, 6), min_size=1, max_size=3))
+    def relay_modules_as_a_listing(self, provider: str, ids: list[int]) -> None:
+        async def both() -> None:
+            await self.bench.modules(provider, ids)
+            await self.bench.service_again(-1)
+
+        self._step(both())
+
+    @step(provider=providers)
     def relay_a_deletion(self, provider: str) -> None:
         self._step(self.bench.delete_service(provider, relayed=True))
 
-    @rule(party=who)
+    @step(provider=providers, named=providers)
+    def relay_an_agreement_as_a_deletion(self, provider: str, named: str) -> None:
+        async def both() -> None:
+            await self.bench.agreement(provider, named, "createAgreement", relayed=True)
+            await self.bench.delete_service(provider, relayed=True, named=named)
+
+        self._step(both())
+
+    @step(party=who)
     def relay_a_departure(self, party: str) -> None:
         self._step(self.bench.leave(party, relayed=True))
 
-    @rule(provider=providers)
+    @step(provider=providers)
     def agree_as_nobody(self, provider: str) -> None:
         self._step(self.bench.zero_address(provider))
 
     # --- the chain and the agent ----------------------------------------------------------------------------------
 
-    @rule(blocks=st.integers(1, 3))
+    @step(blocks=st.integers(1, 3))
     def mine(self, blocks: int) -> None:
         self._step(self.bench.mine(blocks))
 
-    @rule()
+    @step()
     def remember(self) -> None:
         self._step(self.bench.remember())
 
     @precondition(lambda self: bool(self.bench.snapshots))
-    @rule(place=places, higher=st.integers(1, 3))
+    @step(place=places, higher=st.integers(1, 3))
     def fork(self, place: int, higher: int) -> None:
         self._step(self.bench.fork(place, higher))
 
-    @rule()
+    @step()
     def restart(self) -> None:
         self._step(self.bench.watch())
 
-    @rule()
+    @step()
     def audit(self) -> None:
         report = self._run(self.bench.watched.auditor.audit_once())
         assert (report.differences, report.recovered) == (0, 0)
 
     # --- the operator ---------------------------------------------------------------------------------------------
 
-    @rule(customer=st.sampled_from(("", *CUSTOMERS)), provider=st.sampled_from(("", *PROVIDERS)))
+    @step(customer=st.sampled_from(("", *CUSTOMERS)), provider=st.sampled_from(("", *PROVIDERS)))
     @precondition(lambda self: not self.bench.model.stops)
     def stop(self, customer: str, provider: str) -> None:
         self._step(self.bench.stop(customer, provider))
 
     @precondition(lambda self: bool(self.bench.model.stops))
-    @rule()
+    @step()
     def unstop(self) -> None:
         self._step(self.bench.unstop())
 
-    @rule(customer=customers, provider=providers)
+    @step(customer=customers, provider=providers)
     def confirm(self, customer: str, provider: str) -> None:
         self._step(self.bench.confirm(customer, provider))
 
-    @rule(customer=customers)
+    @step(customer=customers)
     def confirm_key(self, customer: str) -> None:
         self._step(self.bench.confirm_key(customer))
 
@@ -201,6 +252,7 @@ class Histories(RuleBasedStateMachine):
                 verdict = bench.verdict(customer, provider)
                 found = "closed" if verdict is None else verdict.standing.value
                 assert found == wanted, (customer, provider, wanted, verdict)
+                self.count("verdicts", {found if verdict is None else f"{found} {verdict.rule}": 1})
                 closed = wanted == "closed"
                 expected[customer, provider] = set() if closed else model.interfaces(customer, provider, now)
         for module in MODULES:
@@ -230,8 +282,24 @@ def test_two_hundred_steps_of_random_histories() -> None:
     )
 
 
+#: without these a night would prove less than it says
+_MUST_BE_ACCEPTED = (
+    "createAgreementRaw",
+    "revokeAgreementRaw",
+    "setServiceRaw",
+    "deleteServiceRaw",
+    "setPartyRaw",
+    "setPartyModulesRaw",
+    "deletePartyRaw",
+    "setNode",
+    "deleteNode",
+)
+_MUST_BE_SAID = ("open C2", *(f"closed C{n}" for n in (1, 2, 4, 5, 6, 7, 10, 11)), "held C4", "held C11", "held C12")
+
+
 @pytest.mark.nightly
 def test_ten_thousand_steps_of_random_histories() -> None:
+    Histories.told.clear()
     run_state_machine_as_test(
         Histories,
         settings=settings(
@@ -242,3 +310,10 @@ def test_ten_thousand_steps_of_random_histories() -> None:
             suppress_health_check=_QUIET,
         ),
     )
+    for kind, counts in Histories.told.items():
+        print(f"{kind}: {sum(counts.values())}", dict(counts.most_common()))  # noqa: T201  read with pytest -rP
+    steps, accepted, verdicts = (Histories.told[kind] for kind in ("steps", "accepted", "verdicts"))
+    assert sum(steps.values()) >= 10_000
+    assert set(steps) == STEPS
+    assert [name for name in _MUST_BE_ACCEPTED if not accepted[name]] == []
+    assert [said for said in _MUST_BE_SAID if not verdicts[said]] == []
