@@ -1,15 +1,7 @@
 """What of a head is passed on, what is changed, and which heads are refused. Pure.
 
-This module is the one place that knows the allowed differences between what a platform sent and what the node
-receives, and back (proxy.md "Transparent"):
-
-- towards the node: hop-by-hop headers and ``Expect: 100-continue`` (answered by the proxy) are left out; ``Host``
-  follows `preserve_host`; ``X-Forwarded-For`` gets the peer appended, ``X-Forwarded-Proto`` and ``X-Forwarded-Host``
-  are added where a proxy in front has not set them; chunk boundaries and trailers are not kept;
-- towards the platform: hop-by-hop headers are left out, ``Connection: close`` is added where the connection ends, a
-  body that the node ends by closing is sent chunked.
-
-Everything else keeps its bytes, order, spelling and repetition.
+Which differences between what a platform sent and what the node receives are allowed, and back, stands in
+`proxy/differences.py`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,23 +10,10 @@ from typing import NamedTuple
 
 from ocn_permission_agent.errors import Refusal, RequestRefused
 from ocn_permission_agent.ocpi.request import ROUTING_HEADERS
+from ocn_permission_agent.proxy.differences import FORWARDED, HOP_BY_HOP, TOWARDS_PLATFORM
 
 HeaderLines = Iterable[tuple[bytes, bytes]]
 
-HOP_BY_HOP = frozenset(
-    {
-        b"connection",
-        b"http2-settings",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
 #: words of `Connection` that name no header to be dropped
 _CONNECTION_WORDS = HOP_BY_HOP | {b"", b"close", b"trailers"}
 #: headers that say who speaks to whom: one value each, and no second spelling (proxy.md "Refused")
@@ -58,7 +37,6 @@ _END_TO_END = _GUARDED | {
     b"x-request-id",
 }
 _READ = frozenset(name.encode() for name in (*ROUTING_HEADERS, "ocn-signature", "content-encoding"))
-_FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"})
 
 
 class Limits(NamedTuple):
@@ -130,7 +108,7 @@ class _Reading:
             self.read.setdefault(lower.decode(), value.decode("latin-1"))
         if lower in HOP_BY_HOP:
             self._hop(lower, value)
-        elif lower in _FORWARDED:
+        elif lower in FORWARDED:
             known = self.forwarded.get(lower)
             self.forwarded[lower] = value if known is None else known + b", " + value
         elif lower == b"host":
@@ -271,7 +249,7 @@ def reply_head(*, status: int, reason: bytes, raw_headers: HeaderLines, framing:
         ValueError: a header value that would break the head apart.
     """
     lines = list(raw_headers)
-    dropped = HOP_BY_HOP
+    dropped = TOWARDS_PLATFORM.left_out
     for name, value in lines:
         if name.lower() == b"connection":
             dropped = dropped | {word.strip().lower() for word in value.split(b",")} - _END_TO_END
