@@ -68,7 +68,8 @@ async def a_bare_agent(
             changed=lifted | {section: dict(keys) for section, keys in (changed or {}).items()},
             clock=clock,
         )
-        await actors["operator"].set_node(agent.proxy_url)
+        prefix = (changed or {}).get("node", {}).get("api_prefix")
+        await actors["operator"].set_node("/".join(part for part in (agent.proxy_url, prefix) if part))
         for name, party in (("customer", customer), ("service", SERVICE)):
             await actors[name].set_party(
                 party.country_code, party.party_id, roles=[0], operator=actors["operator"].address

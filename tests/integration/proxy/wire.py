@@ -21,10 +21,17 @@ class Seen:
     head: bytes
     body: bytes = b""
     raw_body: bytes = b""
+    trailers: bytes = b""
 
     @property
     def request_line(self) -> bytes:
         return self.head.split(b"\r\n")[0]
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Names as spelled, values without the white space around them."""
+        lines = (line.partition(b":") for line in self.header_lines)
+        return [(name, value.strip(b" \t")) for name, _, value in lines]
 
     @property
     def header_lines(self) -> list[bytes]:
@@ -38,23 +45,40 @@ class Seen:
 async def read_message(reader: asyncio.StreamReader, *, bodiless: bool = False) -> Seen:
     """Read one request or reply; a body without a length runs to the end of the connection."""
     seen = Seen(await reader.readuntil(b"\r\n\r\n"))
-    if bodiless:
-        return seen
+    return seen if bodiless else await read_body(reader, seen)
+
+
+async def read_body(reader: asyncio.StreamReader, seen: Seen) -> Seen:
+    """Add the body of a message whose head was read."""
     if seen.values(b"transfer-encoding"):
         while True:
             line = await reader.readline()
-            size = int(line, 16)
-            chunk = await reader.readexactly(size + 2)
-            seen.raw_body += line + chunk
-            seen.body += chunk[:-2]
+            size = int(line.partition(b";")[0], 16)
+            seen.raw_body += line
             if size == 0:
+                while (line := await reader.readline()) not in (b"\r\n", b""):
+                    seen.trailers += line
                 return seen
+            chunk = await reader.readexactly(size + 2)
+            seen.raw_body += chunk
+            seen.body += chunk[:-2]
     length = seen.values(b"content-length")
     if length:
         seen.body = await reader.readexactly(int(length[0]))
     elif seen.head.startswith(b"HTTP/"):
         seen.body = await reader.read()
     return seen
+
+
+async def read_reply(reader: asyncio.StreamReader, method: str) -> Seen:
+    """Read the final reply to a request of this method, interim ones left out."""
+    while True:
+        head = await reader.readuntil(b"\r\n\r\n")
+        status = head.split(b" ", 2)[1]
+        if not status.startswith(b"1"):
+            break
+    seen = Seen(head)
+    return seen if method == "HEAD" or status in (b"204", b"304") else await read_body(reader, seen)
 
 
 Script = Callable[[Seen], bytes]
@@ -71,6 +95,8 @@ class RawNode:
     connections: int = 0
     port: int = 0
     tls: ssl.SSLContext | None = None
+    #: ends the connection after each answer
+    closes: bool = False
     busy: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -95,6 +121,8 @@ class RawNode:
                 self.asked.set()
                 writer.write(self.script(seen))
                 await writer.drain()
+                if self.closes:
+                    return
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
