@@ -38,6 +38,10 @@ class FakeClock:
             if not woken.done():
                 woken.set_result(None)
 
+    def set_wall_clock(self, seconds: float) -> None:
+        """Put the wall clock forward or, with a negative number, back: no time passes."""
+        self._start += timedelta(seconds=seconds)
+
     async def advance(self, seconds: float) -> None:
         """Move on, stopping at each sleeper that falls due so that it sees its own time."""
         target = self._elapsed + seconds

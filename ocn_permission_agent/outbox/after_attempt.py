@@ -178,7 +178,7 @@ def _in_front(delivery: Delivery, attempt: Attempt, reason: str, wait: Wait | No
         state=DeliveryState.PENDING,
         decided_at=attempt.ended_at,
         reason=reason[:400],
-        due_at=delivery.envelope.recorded_at,
+        due_at=min(delivery.envelope.recorded_at, attempt.ended_at),
         wait=wait,
         collapse=merges(delivery.envelope.request) or None,
     )

@@ -41,6 +41,8 @@ T = TypeVar("T")
 _LONGEST_NAP_SECONDS = 30.0
 #: a probe that is due but cannot be made yet is looked at again after this
 _SHORTEST_NAP_SECONDS = 1.0
+#: a clock that is put back by less is not minded
+_CLOCK_TOLERANCE = timedelta(seconds=2)
 #: between two tries to write what must be written
 _STORE_PAUSES_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -94,6 +96,8 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight: Counter[Address] = Counter()
         self._rates: dict[Address, RateLimit] = {}
+        #: when the monotonic clock was 0, by the wall clock
+        self._clock_began: datetime | None = None
 
     def wake(self) -> None:
         """Something may be due: new copies, a new view of consent."""
@@ -115,6 +119,7 @@ class Dispatcher:
                 # Both by the same look at the clock: what falls due between them must not be slept over.
                 now, began = self._clock.now(), self._clock.monotonic()
                 try:
+                    await self._mind_the_clock(now, began)
                     for delivery in await self._claim(now, began):
                         self._begin(group, delivery)
                     seconds = await self._nap_seconds(now, began)
@@ -140,6 +145,15 @@ class Dispatcher:
         await self._clock.sleep(grace_seconds)
         for task in self._tasks:
             task.cancel()
+
+    async def _mind_the_clock(self, now: datetime, monotonic: float) -> None:
+        """What is due by a clock that was put back would wait for as long as that; one put forward makes us early."""
+        started_at = now - timedelta(seconds=monotonic)
+        by = timedelta() if self._clock_began is None else self._clock_began - started_at
+        if by > _CLOCK_TOLERANCE:
+            await self._store.bring_forward(now=now, by=by)
+            self._report.clock_put_back(by.total_seconds())
+        self._clock_began = started_at
 
     async def _claim(self, now: datetime, monotonic: float) -> tuple[Delivery, ...]:
         most = self._settings.max_in_flight

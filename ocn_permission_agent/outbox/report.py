@@ -49,6 +49,10 @@ class Report:
         """Something could not be read or written, and will be tried again."""
         self._log.warning("store.unavailable", reason=reason)
 
+    def clock_put_back(self, seconds: float) -> None:
+        """The machine's clock was put back, and what was due by the old one was brought forward."""
+        self._log.warning("clock.put_back", seconds=round(seconds, 3))
+
     def _count_outcome(self, delivery: Delivery, decision: Decision) -> None:
         if decision.due_at is None:
             module = delivery.envelope.request.module.value

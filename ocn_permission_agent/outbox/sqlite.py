@@ -4,7 +4,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from ocn_permission_agent.consent.address import Address
@@ -206,6 +206,15 @@ class SqliteOutbox:
         if forgotten:
             await self._database.write(self._forget_scopes)
         return let_go
+
+    async def bring_forward(self, *, now: datetime, by: timedelta) -> None:
+        """See `OutboxStore.bring_forward`."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            self._tidying.bring_forward(connection, now=now, by=by)
+            self._recording.forget()
+
+        await self._database.write(work)
 
     # --- counting -------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.model import DeliveryState
-from ocn_permission_agent.outbox.rows import to_us
+from ocn_permission_agent.outbox.rows import span_us, to_us
 from ocn_permission_agent.outbox.sqlite_settling import Settling
 from ocn_permission_agent.outbox.store import Scope
 from ocn_permission_agent.store.sql import Sql
@@ -81,6 +81,12 @@ class Tidying:
         for row in rows:
             self._settling.let_go(connection, row["id"], row["envelope_id"])
         return len(rows)
+
+    def bring_forward(self, connection: sqlite3.Connection, *, now: datetime, by: timedelta) -> None:
+        """The clock was put back: let nothing wait for longer than by the old one."""
+        now_us, by_us = to_us(now), span_us(by)
+        for what in ("lanes", "deliveries", "providers", "channels"):
+            self._sql.do(connection, f"bring_{what}_forward", now=now_us, by=by_us)
 
     def forget_silent_sessions(self, connection: sqlite3.Connection, now: datetime) -> int:
         """Erase sessions as a whole of which nothing was heard, and nothing is owed."""

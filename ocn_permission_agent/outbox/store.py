@@ -6,7 +6,7 @@ it is stored.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from ocn_permission_agent.consent.address import Address, AgreementId
@@ -161,6 +161,10 @@ class OutboxStore(Protocol):
 
     async def purge(self, now: datetime) -> int:
         """Let go of payloads, and of rows, that were kept long enough; returns how many payloads."""
+        ...
+
+    async def bring_forward(self, *, now: datetime, by: timedelta) -> None:
+        """The clock was put back by so much, to `now`: nothing waits for longer than it would have by the old one."""
         ...
 
     async def counts(self) -> Counts:

@@ -293,12 +293,39 @@ WHERE provider_id = :provider_id AND still_since_us IS NOT NULL AND paused_since
   AND NOT EXISTS (SELECT 1 FROM providers p WHERE p.id = :provider_id AND p.paused_since_us IS NOT NULL);
 
 -- name: hurry
+-- Oldest first; what was recorded by a clock that was put back since is due too.
 UPDATE lanes
-SET due_at_us = max(resting_until_us, (SELECT d.recorded_at_us FROM deliveries d WHERE d.id = lanes.head_id))
+SET due_at_us = max(resting_until_us,
+                    (SELECT min(d.recorded_at_us, :now - 1) FROM deliveries d WHERE d.id = lanes.head_id))
 WHERE channel_id IN (SELECT id FROM channels WHERE provider_id = :provider_id AND still_since_us IS NULL)
   AND in_flight = 0 AND due_at_us > :now AND id <> :lane_id;
 
 -- ------------------------------------------------------------------------------------------------------- upkeep
+
+-- name: bring_lanes_forward
+-- The clock was put back by :by, to :now: what was due by the old one waits for no longer than before.
+UPDATE lanes
+SET due_at_us = CASE WHEN due_at_us > :now THEN due_at_us - :by ELSE due_at_us END,
+    resting_until_us = CASE WHEN resting_until_us > :now THEN resting_until_us - :by ELSE resting_until_us END,
+    held_since_us = min(held_since_us, :now)
+WHERE due_at_us > :now OR resting_until_us > :now OR held_since_us > :now;
+
+-- name: bring_deliveries_forward
+UPDATE deliveries SET next_attempt_at_us = next_attempt_at_us - :by
+WHERE state = 'pending' AND next_attempt_at_us > :now;
+
+-- name: bring_providers_forward
+UPDATE providers
+SET probe_at_us = CASE WHEN probe_at_us > :now THEN probe_at_us - :by ELSE probe_at_us END,
+    paused_since_us = min(paused_since_us, :now)
+WHERE paused_since_us IS NOT NULL;
+
+-- name: bring_channels_forward
+UPDATE channels
+SET probe_at_us = CASE WHEN probe_at_us > :now THEN probe_at_us - :by ELSE probe_at_us END,
+    paused_since_us = min(paused_since_us, :now),
+    still_since_us = min(still_since_us, :now),
+    returned_at_us = min(returned_at_us, :now);
 
 -- name: scopes_needed
 -- Scopes with anything pending, or with a payload that is kept.
