@@ -25,7 +25,7 @@ from ocn_permission_agent.outbox.lane import lane_of
 from ocn_permission_agent.outbox.model import CopyPlan, DeliveryState, Envelope, PlannedDelivery
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.sqlite import SqliteDatabase
 
 _CUSTOMER = address("0x" + "c1" * 20)
 _DEAD, _WELL = address("0x" + "51" * 20), address("0x" + "52" * 20)
@@ -46,7 +46,7 @@ Line = tuple[str, float, float]
 
 
 class _Bench:
-    def __init__(self, database: Database, clock: SystemClock) -> None:
+    def __init__(self, database: SqliteDatabase, clock: SystemClock) -> None:
         self._database = database
         self._clock = clock
         self._number = 0
@@ -183,7 +183,7 @@ class _opened:  # noqa: N801  reads as what it does
         self._clock = clock
 
     async def __aenter__(self) -> _Bench:
-        self._database = await Database.open(self._path, metrics=Metrics(), clock=self._clock)
+        self._database = await SqliteDatabase.open(self._path, metrics=Metrics(), clock=self._clock)
         await self._database.write(lambda c: c.execute("CREATE TABLE IF NOT EXISTS bench (body BLOB)"))
         bench = _Bench(self._database, self._clock)
         while claimed := await bench.store.claim(now=self._clock.now(), room={}, default_room=8):

@@ -23,7 +23,7 @@ from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.route import InterfaceRole, Module
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.chain_fixtures import WALLETS, Deployment
 
 OWN_DOMAIN = "https://node-a.example"
@@ -71,7 +71,7 @@ class Watched:
     auditor: Auditor
     endpoints: Endpoints
     view: ConsentView
-    database: Database
+    database: SqliteDatabase
     log: Lines
     metrics: Metrics
 
@@ -120,7 +120,7 @@ async def watching(
     clock, metrics, log = clock or SystemClock(), Metrics(), Lines()
     chosen = replace(settings or settings_for(deployment), **changed)
     view = ConsentView(clock=clock, max_staleness_seconds=chosen.max_staleness_seconds, metrics=metrics)
-    database = await Database.open(path, metrics=metrics, clock=clock)
+    database = await SqliteDatabase.open(path, metrics=metrics, clock=clock)
     try:
         async with AsyncExitStack() as opened:
             rpcs = [await opened.enter_async_context(RpcClient(url=url, clock=clock)) for url in chosen.rpc_urls]

@@ -8,7 +8,6 @@ process ends by itself once nothing is owed.
 import asyncio
 import os
 import signal
-import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +25,8 @@ from ocn_permission_agent.outbox.model import Attempt, DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
 from ocn_permission_agent.outbox.writing import Ready
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.sqlite import SqliteDatabase
+from ocn_permission_agent.store.sqlite_connection import SqliteConnection
 from tests.outbox_fixtures import Lines, SameVersion, StatedView, a_plan, cdr, no_jitter, session
 
 T = TypeVar("T")
@@ -66,16 +66,16 @@ class Fate:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-class MortalDatabase(Database):
+class MortalDatabase(SqliteDatabase):
     """Dies inside a transaction: what it wrote is not committed yet."""
 
     fate: Fate
     purging = False
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, work: Callable[[SqliteConnection], T]) -> T:
         purging = self.purging
 
-        def mortal(connection: sqlite3.Connection) -> T:
+        def mortal(connection: SqliteConnection) -> T:
             value = work(connection)
             self.fate.passes("during_purge" if purging else "before_commit")
             return value

@@ -29,7 +29,7 @@ from ocn_permission_agent.outbox.model import (
 )
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.factories import a_request
 
 CUSTOMER = Party("DE", "CPO")
@@ -132,14 +132,14 @@ def an_attempt(
 
 async def open_outbox(
     path: Path, clock: Clock, settings: DeliverySettings | None = None, metrics: Metrics | None = None
-) -> tuple[Database, SqliteOutbox]:
+) -> tuple[SqliteDatabase, SqliteOutbox]:
     metrics = metrics or Metrics()
-    database = await Database.open(path, metrics=metrics, clock=clock)
+    database = await SqliteDatabase.open(path, metrics=metrics, clock=clock)
     return database, an_outbox(database, settings=settings, metrics=metrics)
 
 
 def an_outbox(
-    database: Database,
+    database: SqliteDatabase,
     *,
     settings: DeliverySettings | None = None,
     metrics: Metrics | None = None,

@@ -14,8 +14,8 @@ from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.casework import NotCopiedBook
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.sqlite_casework import SqliteCasework
-from ocn_permission_agent.store.database import Database
 from ocn_permission_agent.store.looking import ReadOnlyDatabase
+from ocn_permission_agent.store.sqlite import SqliteDatabase
 
 T = TypeVar("T")
 
@@ -40,19 +40,19 @@ async def handle(config: Config, work: Callable[[Clerk], Awaitable[T]]) -> T:
         StoreUnavailable: it cannot be used now; an agent that runs has it for itself.
         StoreMismatch: another version has made it.
     """
-    database = await Database.open(config.store_path, metrics=Metrics(), clock=SystemClock())
+    database = await SqliteDatabase.open(config.store_path, metrics=Metrics(), clock=SystemClock())
     try:
         return await work(_clerk(database, config.delivery))
     finally:
         await database.close()
 
 
-def casework_of(database: Database, settings: DeliverySettings) -> SqliteCasework:
+def casework_of(database: SqliteDatabase, settings: DeliverySettings) -> SqliteCasework:
     """The casework of a store, entered into its ledger."""
     return SqliteCasework(database, settings=settings, ledger=SqliteLedger(database))
 
 
-def _clerk(database: Database, settings: DeliverySettings) -> Clerk:
+def _clerk(database: SqliteDatabase, settings: DeliverySettings) -> Clerk:
     casework = casework_of(database, settings)
     return Clerk(
         casework=lambda: casework,

@@ -30,7 +30,7 @@ from ocn_permission_agent.outbox.sqlite import SqliteOutbox
 from ocn_permission_agent.outbox.sqlite_casework import SqliteCasework
 from ocn_permission_agent.outbox.upkeep import Upkeep
 from ocn_permission_agent.proxy.tls import node_context
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.sqlite import SqliteDatabase
 
 #: where a copied command's result goes: nowhere (proxy.md)
 _INERT_PATH = "/ocn-agent/inert/copy"
@@ -40,7 +40,7 @@ _INERT_PATH = "/ocn-agent/inert/copy"
 class Engine:
     """What runs beside the listeners while the store is open."""
 
-    database: Database
+    database: SqliteDatabase
     outbox: SqliteOutbox
     watcher: Watcher
     auditor: Auditor
@@ -79,7 +79,7 @@ async def open_engine(
         StoreUnavailable: not now.
         StoreMismatch: the store was made for others, or by another version.
     """
-    database = await Database.open(config.store_path, metrics=metrics, clock=clock)
+    database = await SqliteDatabase.open(config.store_path, metrics=metrics, clock=clock)
     opened.push_async_callback(database.close)
     rpcs = [await opened.enter_async_context(RpcClient(url=url, clock=clock)) for url in config.chain.rpc_urls]
     endpoints = Endpoints(rpcs=rpcs, settings=config.chain, clock=clock, metrics=metrics, log=log)

@@ -1,6 +1,5 @@
 """The operator's decisions: written down with their author, and in force from that moment."""
 
-import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -10,10 +9,9 @@ from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.decisions import DECISION_KINDS, Decided, Decision, Decisions, decide
 from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.log import Log
-from ocn_permission_agent.store.database import Database
-from ocn_permission_agent.store.statements import load_statements
+from ocn_permission_agent.store.database import Connection, Database, Row
+from ocn_permission_agent.store.sql import Sql
 
-_SQL = load_statements("ocn_permission_agent.chain", "sql/sqlite.sql")
 _DECODERS: dict[str, msgspec.json.Decoder[Decision]] = {
     kind.__name__: msgspec.json.Decoder(kind) for kind in DECISION_KINDS
 }
@@ -28,25 +26,27 @@ class DecisionStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._sql = Sql.of("chain", database.dialect)
 
     async def all(self) -> tuple[Decided, ...]:
         """Everything that was ever decided, in order."""
-        return await self._database.read(
-            lambda connection: tuple(_read(row) for row in connection.execute(_SQL["read_decisions"]))
-        )
+        rows = await self._database.read(lambda connection: self._sql.rows(connection, "read_decisions"))
+        return tuple(map(_read, rows))
 
     async def add(self, decision: Decision, *, by: str, at: datetime) -> Decided:
         """Write one down; durable when it returns."""
         author = by.strip()[:_AUTHOR_LIMIT] or "nobody in particular"
-        row = {
-            "decided_at_us": (at - _EPOCH) // _MICROSECOND,
-            "decided_by": author,
-            "kind": type(decision).__name__,
-            "body": msgspec.json.encode(decision, order="deterministic").decode(),
-        }
 
-        def work(connection: sqlite3.Connection) -> int:
-            return int(connection.execute(_SQL["write_decision"], row).fetchone()[0])
+        def work(connection: Connection) -> int:
+            self._sql.do(connection, "lock_decisions")
+            return self._sql.add(
+                connection,
+                "write_decision",
+                decided_at_us=(at - _EPOCH) // _MICROSECOND,
+                decided_by=author,
+                kind=type(decision).__name__,
+                body=msgspec.json.encode(decision, order="deterministic").decode(),
+            )
 
         return Decided(number=await self._database.write(work), at=at, by=author, decision=decision)
 
@@ -116,7 +116,7 @@ def _fields(decision: Decision) -> dict[str, object]:
     }
 
 
-def _read(row: sqlite3.Row) -> Decided:
+def _read(row: Row) -> Decided:
     number, decided_at_us, by, kind, body = row
     return Decided(
         number=number, at=_EPOCH + decided_at_us * _MICROSECOND, by=by, decision=_DECODERS[kind].decode(body)

@@ -1,6 +1,5 @@
 """What is kept of the chain: events, the newest blocks, how far reading came. One public method, one transaction."""
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,10 +10,9 @@ from ocn_permission_agent.chain.blocks import Header
 from ocn_permission_agent.consent import events as consent_events
 from ocn_permission_agent.consent.events import Event
 from ocn_permission_agent.errors import StoreMismatch
-from ocn_permission_agent.store.database import Database
-from ocn_permission_agent.store.statements import load_statements
+from ocn_permission_agent.store.database import Connection, Database, Row
+from ocn_permission_agent.store.sql import Sql
 
-_SQL = load_statements("ocn_permission_agent.chain", "sql/sqlite.sql")
 _DECODERS: dict[str, msgspec.json.Decoder[Event]] = {
     kind.__name__: msgspec.json.Decoder(kind) for kind in consent_events.EVENT_KINDS
 }
@@ -55,6 +53,7 @@ class ChainStore:
     def __init__(self, database: Database, *, ahead: int = 0) -> None:
         self._database = database
         self._ahead = ahead
+        self._sql = Sql.of("chain", database.dialect)
 
     def beside(self) -> "ChainStore":
         """The epoch after the one that holds."""
@@ -62,21 +61,20 @@ class ChainStore:
 
     async def clear(self) -> None:
         """Forget everything of this epoch."""
-        ahead = self._ahead
-        await self._database.write(lambda connection: _clear(connection, ahead))
+        await self._database.write(self._clear)
 
     async def take_over(self) -> None:
         """Forget the epoch that held; the one read beside it holds now. Call it on the former."""
 
-        def work(connection: sqlite3.Connection) -> None:
-            _clear(connection, 0)
-            connection.execute(_SQL["next_epoch"])
+        def work(connection: Connection) -> None:
+            self._clear(connection)
+            self._sql.do(connection, "next_epoch")
 
         await self._database.write(work)
 
     async def genesis_hash(self) -> str | None:
         """The genesis hash that was remembered at first contact; None before."""
-        return await self._database.read(lambda connection: _read_meta(connection, "genesis_hash"))
+        return await self._database.read(lambda connection: self._read_meta(connection, "genesis_hash"))
 
     async def claim(self, identity: Identity) -> None:
         """Remember at first contact what the store is for; later make sure that it is for the same.
@@ -84,43 +82,41 @@ class ChainStore:
         Raises:
             StoreMismatch: made for another chain or other contracts; nothing was changed.
         """
-        await self._database.write(lambda connection: _claim(connection, identity))
+        await self._database.write(lambda connection: self._claim(connection, identity))
 
     async def progress(self) -> Progress | None:
         """How far reading came; None before it began."""
-        ahead = self._ahead
-        return await self._database.read(lambda connection: _read_progress(connection, ahead))
+        row = await self._database.read(
+            lambda connection: self._sql.row(connection, "read_progress", ahead=self._ahead)
+        )
+        return None if row is None else _progress(row)
 
     async def begin(self, progress: Progress) -> None:
         """Write down where reading begins, or that there is a gap which is not complete."""
-        ahead = self._ahead
-        await self._database.write(lambda connection: _write_progress(connection, ahead, progress))
+        await self._database.write(lambda connection: self._write_progress(connection, progress))
 
     async def rewind(self, number: int, progress: Progress) -> None:
         """Forget the blocks above a number and what was read in them; used before a wide gap is read."""
 
-        def work(connection: sqlite3.Connection) -> None:
-            _drop_above(connection, self._ahead, number)
-            _write_progress(connection, self._ahead, progress)
+        def work(connection: Connection) -> None:
+            self._drop_above(connection, number)
+            self._write_progress(connection, progress)
 
         await self._database.write(work)
 
     async def add_scanned(self, events: Sequence[Event], progress: Progress) -> None:
         """Store the logs of a range of old blocks."""
 
-        def work(connection: sqlite3.Connection) -> None:
-            _write_events(connection, self._ahead, events)
-            _write_progress(connection, self._ahead, progress)
+        def work(connection: Connection) -> None:
+            self._write_events(connection, events)
+            self._write_progress(connection, progress)
 
         await self._database.write(work)
 
     async def add_found(self, events: Sequence[Event]) -> None:
         """Store logs of old blocks that an endpoint had not told; those that are known already stay as they are."""
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.executemany(_SQL["add_event"], [_event_row(event, self._ahead) for event in events])
-
-        await self._database.write(work)
+        rows = [_event_row(event, self._ahead) for event in events]
+        await self._database.write(lambda connection: self._sql.do_each(connection, "add_event", rows))
 
     async def commit(
         self, *, above: int, headers: Sequence[Header], events: Iterable[Event], oldest: int, progress: Progress
@@ -135,80 +131,76 @@ class ChainStore:
             progress: how far reading has come by this.
         """
         kept = tuple(events)
+        blocks = [_block_row(header, self._ahead) for header in headers]
 
-        def work(connection: sqlite3.Connection) -> None:
-            _drop_above(connection, self._ahead, above)
-            connection.executemany(_SQL["write_block"], [_block_row(header, self._ahead) for header in headers])
-            connection.execute(_SQL["drop_blocks_below"], {"below": oldest, "ahead": self._ahead})
-            _write_events(connection, self._ahead, kept)
-            _write_progress(connection, self._ahead, progress)
+        def work(connection: Connection) -> None:
+            self._drop_above(connection, above)
+            self._sql.do_each(connection, "write_block", blocks)
+            self._sql.do(connection, "drop_blocks_below", below=oldest, ahead=self._ahead)
+            self._write_events(connection, kept)
+            self._write_progress(connection, progress)
 
         await self._database.write(work)
 
     async def events(self, *, after: int, until: int) -> tuple[Event, ...]:
         """Events of the blocks above one and up to another, in their order."""
-
-        def work(connection: sqlite3.Connection) -> tuple[Event, ...]:
-            rows = connection.execute(_SQL["read_events"], {"after": after, "until": until, "ahead": self._ahead})
-            return tuple(_DECODERS[kind].decode(body) for kind, body in rows)
-
-        return await self._database.read(work)
+        rows = await self._database.read(
+            lambda connection: self._sql.rows(connection, "read_events", after=after, until=until, ahead=self._ahead)
+        )
+        return tuple(_DECODERS[row["kind"]].decode(row["body"]) for row in rows)
 
     async def headers(self) -> tuple[Header, ...]:
         """The newest blocks, oldest first."""
-        ahead = {"ahead": self._ahead}
-        return await self._database.read(
-            lambda connection: tuple(_header(row) for row in connection.execute(_SQL["read_blocks"], ahead))
+        rows = await self._database.read(
+            lambda connection: self._sql.rows(connection, "read_blocks", ahead=self._ahead)
+        )
+        return tuple(map(_header, rows))
+
+    # --------------------------------------------------------------------------------------------------------------
+
+    def _read_meta(self, connection: Connection, key: str) -> str | None:
+        row = self._sql.row(connection, "read_meta", key=key)
+        return None if row is None else str(row["value"])
+
+    def _claim(self, connection: Connection, identity: Identity) -> None:
+        for name in Identity.__dataclass_fields__:
+            wanted, known = str(getattr(identity, name)), self._read_meta(connection, name)
+            if known is None:
+                self._sql.do(connection, "write_meta_once", key=name, value=wanted)
+                known = self._read_meta(connection, name)  # another agent may have been a moment earlier
+            if known != wanted:
+                raise StoreMismatch(f"the store was made for {name} {known}, not {wanted}")
+
+    def _write_progress(self, connection: Connection, progress: Progress) -> None:
+        self._sql.do(
+            connection,
+            "write_progress",
+            ahead=self._ahead,
+            first_block=progress.first_block,
+            scanned_to=progress.scanned_to,
+            complete=progress.complete,
+            synced_once=progress.synced_once,
         )
 
+    def _drop_above(self, connection: Connection, number: int) -> None:
+        self._sql.do(connection, "drop_events", above=number, ahead=self._ahead)
+        self._sql.do(connection, "drop_blocks_above", above=number, ahead=self._ahead)
 
-def _read_meta(connection: sqlite3.Connection, key: str) -> str | None:
-    row = connection.execute(_SQL["read_meta"], {"key": key}).fetchone()
-    return None if row is None else str(row[0])
+    def _clear(self, connection: Connection) -> None:
+        self._drop_above(connection, -1)
+        self._sql.do(connection, "drop_progress", ahead=self._ahead)
 
-
-def _claim(connection: sqlite3.Connection, identity: Identity) -> None:
-    for name in Identity.__dataclass_fields__:
-        wanted, known = str(getattr(identity, name)), _read_meta(connection, name)
-        if known is None:
-            connection.execute(_SQL["write_meta"], {"key": name, "value": wanted})
-        elif known != wanted:
-            raise StoreMismatch(f"the store was made for {name} {known}, not {wanted}")
+    def _write_events(self, connection: Connection, events: Iterable[Event]) -> None:
+        self._sql.do_each(connection, "write_event", [_event_row(event, self._ahead) for event in events])
 
 
-def _read_progress(connection: sqlite3.Connection, ahead: int) -> Progress | None:
-    row = connection.execute(_SQL["read_progress"], {"ahead": ahead}).fetchone()
-    if row is None:
-        return None
-    first_block, scanned_to, complete, synced_once = row
+def _progress(row: Row) -> Progress:
     return Progress(
-        first_block=first_block, scanned_to=scanned_to, complete=bool(complete), synced_once=bool(synced_once)
+        first_block=row["first_block"],
+        scanned_to=row["scanned_to"],
+        complete=bool(row["complete"]),
+        synced_once=bool(row["synced_once"]),
     )
-
-
-def _write_progress(connection: sqlite3.Connection, ahead: int, progress: Progress) -> None:
-    row = {
-        "ahead": ahead,
-        "first_block": progress.first_block,
-        "scanned_to": progress.scanned_to,
-        "complete": progress.complete,
-        "synced_once": progress.synced_once,
-    }
-    connection.execute(_SQL["write_progress"], row)
-
-
-def _drop_above(connection: sqlite3.Connection, ahead: int, number: int) -> None:
-    connection.execute(_SQL["drop_events"], {"above": number, "ahead": ahead})
-    connection.execute(_SQL["drop_blocks_above"], {"above": number, "ahead": ahead})
-
-
-def _clear(connection: sqlite3.Connection, ahead: int) -> None:
-    _drop_above(connection, ahead, -1)
-    connection.execute(_SQL["drop_progress"], {"ahead": ahead})
-
-
-def _write_events(connection: sqlite3.Connection, ahead: int, events: Iterable[Event]) -> None:
-    connection.executemany(_SQL["write_event"], [_event_row(event, ahead) for event in events])
 
 
 def _event_row(event: Event, ahead: int) -> dict[str, object]:
@@ -233,6 +225,6 @@ def _block_row(header: Header, ahead: int) -> dict[str, object]:
     }
 
 
-def _header(row: sqlite3.Row) -> Header:
+def _header(row: Row) -> Header:
     number, block_hash, parent_hash, time_s = row
     return Header(number=number, hash=block_hash, parent_hash=parent_hash, time=datetime.fromtimestamp(time_s, UTC))

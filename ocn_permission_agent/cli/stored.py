@@ -50,7 +50,7 @@ def _chain(connection: sqlite3.Connection) -> ChainStatus:
 
 
 def _gaps(connection: sqlite3.Connection) -> tuple[GapSum, ...]:
-    statements = load_statements("ocn_permission_agent.outbox", "sql/gaps.sql")
+    statements = load_statements("ocn_permission_agent.outbox", "sql/sqlite_gaps.sql")
     return tuple(read_sum(row) for row in connection.execute(statements["totals"]))
 
 

@@ -10,7 +10,7 @@ from ocn_permission_agent.config import load_admin_access
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.rows import to_us
 from ocn_permission_agent.store.backup import back_up
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.sqlite import SqliteDatabase
 
 #: a large store takes its time
 _TIMEOUT_SECONDS = 3600.0
@@ -45,7 +45,7 @@ def migrate(config_file: Path | None) -> None:
 
 
 async def _opened(path: Path) -> tuple[str, ...]:
-    database = await Database.open(path, metrics=Metrics(), clock=SystemClock())
+    database = await SqliteDatabase.open(path, metrics=Metrics(), clock=SystemClock())
     try:
         return tuple(f"{step.number:04}_{step.name}" for step in database.migrated)
     finally:

@@ -1,7 +1,6 @@
 """The ledger in SQLite: entries are added inside the transaction that ends a delivery."""
 
 import secrets
-import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -16,9 +15,8 @@ from ocn_permission_agent.ledger.chain import (
     statement,
 )
 from ocn_permission_agent.ledger.entry import SALT_BYTES, Entry, body_hash, entry_text
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.database import Connection, Database
 from ocn_permission_agent.store.sql import Sql
-from ocn_permission_agent.store.statements import load_statements
 
 #: a chain is sealed after so many entries, or after so long, whichever comes first
 ENTRIES_TO_SEAL = 1_000
@@ -98,9 +96,9 @@ class SqliteLedger:
     def __init__(self, database: Database, *, salt: Callable[[], bytes] = _random_salt) -> None:
         self._database = database
         self._salt = salt
-        self._sql = Sql(load_statements("ocn_permission_agent.ledger", "sql/sqlite.sql"))
+        self._sql = Sql.of("ledger", database.dialect)
 
-    def enter(self, connection: sqlite3.Connection, outcome: Outcome) -> None:
+    def enter(self, connection: Connection, outcome: Outcome) -> None:
         """Add an entry; part of the transaction in which the delivery ends."""
         salt = self._salt()
         text = entry_text(_entry_of(outcome, salt))
@@ -126,7 +124,7 @@ class SqliteLedger:
     async def chain(self, customer_address: str) -> Chain | None:
         """All that is kept of a customer's chain; None if there is none."""
 
-        def work(connection: sqlite3.Connection) -> Chain | None:
+        def work(connection: Connection) -> Chain | None:
             row = connection.execute(self._sql["get_chain"], (customer_address,)).fetchone()
             if row is None:
                 return None
@@ -158,7 +156,7 @@ class SqliteLedger:
         """Sign the newest link of every chain that has grown by enough, or for long enough; returns how many."""
         before = _us(now - TIME_TO_SEAL)
 
-        def work(connection: sqlite3.Connection) -> int:
+        def work(connection: Connection) -> int:
             rows = self._sql.rows(connection, "to_seal", before=before, entries=ENTRIES_TO_SEAL, most=_SLICE)
             for row in rows:
                 said = statement(
@@ -179,13 +177,13 @@ class SqliteLedger:
         """Let go of what ended before that, from the beginning of each chain; returns how many entries."""
         before_us = _us(before)
 
-        def work(connection: sqlite3.Connection) -> int:
+        def work(connection: Connection) -> int:
             customers = self._sql.rows(connection, "customers_to_purge", before=before_us, most=_SLICE)
             return sum(self._forget_of(connection, row["customer_address"], before_us) for row in customers)
 
         return await self._in_slices(work)
 
-    def _forget_of(self, connection: sqlite3.Connection, customer_address: str, before_us: int) -> int:
+    def _forget_of(self, connection: Connection, customer_address: str, before_us: int) -> int:
         """A slice of one customer's oldest entries; the chain is continued from the last of them."""
         gone = None
         count = 0
@@ -204,7 +202,7 @@ class SqliteLedger:
         )
         return count
 
-    async def _in_slices(self, work: Callable[[sqlite3.Connection], int]) -> int:
+    async def _in_slices(self, work: Callable[[Connection], int]) -> int:
         total = 0
         while done := await self._database.write(work):
             total += done

@@ -1,6 +1,5 @@
 """Between the values of the outbox and the columns of its tables. Pure."""
 
-import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -14,6 +13,7 @@ from ocn_permission_agent.outbox.model import Delivery, DeliveryState, Envelope,
 from ocn_permission_agent.outbox.module_pause import ModulePause
 from ocn_permission_agent.outbox.outcome import Outcome
 from ocn_permission_agent.outbox.store import Scope
+from ocn_permission_agent.store.database import Row
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -66,7 +66,7 @@ def envelope_columns(envelope: Envelope) -> tuple[object, ...]:
     )
 
 
-def read_delivery(row: sqlite3.Row) -> Delivery:
+def read_delivery(row: Row) -> Delivery:
     """A delivery with its envelope, from the columns of `get_delivery`; an erased payload reads as empty."""
     collapsed = row["collapsed_method"] is not None
     request = OcpiRequest(
@@ -111,7 +111,7 @@ def read_delivery(row: sqlite3.Row) -> Delivery:
     )
 
 
-def read_route(row: sqlite3.Row) -> Route:
+def read_route(row: Row) -> Route:
     """The route of a request."""
     return Route(
         kind=RouteKind(row["kind"]),
@@ -123,7 +123,7 @@ def read_route(row: sqlite3.Row) -> Route:
     )
 
 
-def read_outcome(row: sqlite3.Row, *, state: DeliveryState, ended_at: datetime) -> Outcome:
+def read_outcome(row: Row, *, state: DeliveryState, ended_at: datetime) -> Outcome:
     """How a delivery ends, from the columns of `to_end`."""
     return Outcome(
         outcome=state.value,
@@ -148,7 +148,7 @@ def read_outcome(row: sqlite3.Row, *, state: DeliveryState, ended_at: datetime) 
     )
 
 
-def read_scope(row: sqlite3.Row) -> Scope:
+def read_scope(row: Row) -> Scope:
     """What consent is judged by."""
     return Scope(
         customer_address=Address(row["customer_address"]),
@@ -159,7 +159,7 @@ def read_scope(row: sqlite3.Row) -> Scope:
     )
 
 
-def read_breaker(row: sqlite3.Row) -> Breaker:
+def read_breaker(row: Row) -> Breaker:
     """A provider's breaker."""
     return Breaker(
         failures=row["failures"],
@@ -179,7 +179,7 @@ def breaker_columns(breaker: Breaker) -> dict[str, object]:
     }
 
 
-def read_module_pause(row: sqlite3.Row) -> ModulePause | None:
+def read_module_pause(row: Row) -> ModulePause | None:
     """How one module of a provider stands."""
     if row["paused_since_us"] is None:
         return None

@@ -1,6 +1,5 @@
 """The outbox in SQLite: one public method is one transaction, and many callers share a commit (store/writer.py)."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -38,9 +37,8 @@ from ocn_permission_agent.outbox.store import (
     Settled,
     unchanged,
 )
-from ocn_permission_agent.store.database import Database, at_its_own_risk
+from ocn_permission_agent.store.database import Connection, Database
 from ocn_permission_agent.store.sql import Sql
-from ocn_permission_agent.store.statements import load_statements
 
 
 class SqliteOutbox:
@@ -56,7 +54,7 @@ class SqliteOutbox:
     def __init__(self, database: Database, *, settings: DeliverySettings, ledger: Ledger, metrics: Metrics) -> None:
         self._database = database
         self._metrics = metrics
-        self._sql = Sql(load_statements("ocn_permission_agent.outbox", "sql/sqlite.sql"))
+        self._sql = Sql.of("outbox", database.dialect)
         self._recording = Recording(self._sql, settings)
         self._settling = Settling(self._sql, settings, ledger)
         self._claiming = Claiming(self._sql, self._settling)
@@ -75,11 +73,11 @@ class SqliteOutbox:
     async def record_spooled(self, plans: Sequence[CopyPlan], mark: Mark) -> tuple[CopyPlan, ...]:
         """See `recorder.Outbox`."""
 
-        def work(connection: sqlite3.Connection) -> list[tuple[Repetition, ...] | None]:
+        def work(connection: Connection) -> list[tuple[Repetition, ...] | None]:
             self._sql.do(connection, "keep_spool_mark", mark=str(mark))
             verdicts = []
             for plan in plans:
-                each = at_its_own_risk(connection, partial(self._put_down, connection, plan))
+                each = connection.at_its_own_risk(partial(self._put_down, connection, plan))
                 if each is None:
                     self._recording.undo()
                 else:
@@ -107,7 +105,7 @@ class SqliteOutbox:
         """See `OutboxStore.start`."""
         started = replace(delivery, attempts=delivery.attempts + 1)
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             self._sql.do(connection, "count_attempt", delivery_id=delivery.id)
             self._sql.do(
                 connection,
@@ -131,7 +129,7 @@ class SqliteOutbox:
     ) -> Settled:
         """See `OutboxStore.settle`."""
 
-        def work(connection: sqlite3.Connection) -> Settled:
+        def work(connection: Connection) -> Settled:
             place = self._sql.rows(connection, "place_of", id=delivery.id)[0]
             if attempt is not None:
                 self._settling.end_attempt(connection, delivery, attempt)
@@ -152,7 +150,7 @@ class SqliteOutbox:
     async def recover(self, now: datetime) -> tuple[Interrupted, ...]:
         """See `OutboxStore.recover`."""
 
-        def work(connection: sqlite3.Connection) -> tuple[Interrupted, ...]:
+        def work(connection: Connection) -> tuple[Interrupted, ...]:
             interrupted: list[Interrupted] = []
             for row in self._sql.rows(connection, "in_flight"):
                 if row["started_at_us"] is None:
@@ -210,7 +208,7 @@ class SqliteOutbox:
     async def bring_forward(self, *, now: datetime, by: timedelta) -> None:
         """See `OutboxStore.bring_forward`."""
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             self._tidying.bring_forward(connection, now=now, by=by)
             self._recording.forget()
 
@@ -221,7 +219,7 @@ class SqliteOutbox:
     async def counts(self) -> Counts:
         """See `OutboxStore.counts`."""
 
-        def work(connection: sqlite3.Connection) -> Counts:
+        def work(connection: Connection) -> Counts:
             states = {DeliveryState(row["state"]): row["n"] for row in self._sql.rows(connection, "count_states")}
             waiting = self._sql.rows(connection, "count_waiting")[0]
             return Counts(by_state=states, held=waiting["held"], paused=waiting["paused"])
@@ -231,7 +229,7 @@ class SqliteOutbox:
     async def backlog(self) -> tuple[ProviderBacklog, ...]:
         """See `OutboxStore.backlog`."""
 
-        def work(connection: sqlite3.Connection) -> tuple[ProviderBacklog, ...]:
+        def work(connection: Connection) -> tuple[ProviderBacklog, ...]:
             paused: dict[str, list[PausedModule]] = {}
             for row in self._sql.rows(connection, "paused_modules"):
                 pause = read_module_pause(row)
@@ -272,10 +270,10 @@ class SqliteOutbox:
 
     # --------------------------------------------------------------------------------------------------------------
 
-    def _put_down(self, connection: sqlite3.Connection, plan: CopyPlan) -> tuple[Repetition, ...]:
+    def _put_down(self, connection: Connection, plan: CopyPlan) -> tuple[Repetition, ...]:
         return self._recording.put_down(connection, self._recording.prepared(plan))
 
-    def _forget_scopes(self, connection: sqlite3.Connection) -> None:
+    def _forget_scopes(self, connection: Connection) -> None:
         if self._tidying.forget_scopes(connection):
             self._recording.forget()
 
@@ -290,7 +288,7 @@ class SqliteOutbox:
         for (provider, module), count in ended.items():
             self._metrics.copies.labels(provider, module, state.value).inc(count)
 
-    async def _in_slices(self, work: Callable[[sqlite3.Connection], int]) -> int:
+    async def _in_slices(self, work: Callable[[Connection], int]) -> int:
         total = 0
         while done := await self._database.write(work):
             total += done

@@ -1,7 +1,6 @@
 """What people ask of the outbox in SQLite; see `casework.Casework`."""
 
 import json
-import sqlite3
 from datetime import datetime
 
 from ocn_permission_agent.consent.address import AgreementId
@@ -23,11 +22,9 @@ from ocn_permission_agent.outbox.policy import REVIVABLE, class_of_route, window
 from ocn_permission_agent.outbox.rows import from_us, from_us_or_none, read_route, span_us, to_us
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.sqlite_settling import Ledger, Settling
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.database import Connection, Database, Row
 from ocn_permission_agent.store.sql import Sql
-from ocn_permission_agent.store.statements import load_statements
 
-_PACKAGE = "ocn_permission_agent.outbox"
 #: newer than any delivery
 _END_OF_IDS = 2**62
 
@@ -44,8 +41,8 @@ class SqliteCasework:
     def __init__(self, database: Database, *, settings: DeliverySettings, ledger: Ledger) -> None:
         self._database = database
         self._settings = settings
-        self._sql = Sql(load_statements(_PACKAGE, "sql/casework.sql"))
-        self._settling = Settling(Sql(load_statements(_PACKAGE, "sql/sqlite.sql")), settings, ledger)
+        self._sql = Sql.of("outbox", database.dialect, "casework")
+        self._settling = Settling(Sql.of("outbox", database.dialect), settings, ledger)
 
     async def find(self, choice: Choice, *, before_id: int | None, most: int) -> tuple[Listed, ...]:
         """See `Casework.find`."""
@@ -68,7 +65,7 @@ class SqliteCasework:
     async def retry(self, choice: Choice, *, by: str, now: datetime, after_id: int, most: int) -> Step:
         """See `Casework.retry`."""
 
-        def work(connection: sqlite3.Connection) -> Step:
+        def work(connection: Connection) -> Step:
             rows = self._to_act_on(connection, choice, REVIVABLE, after_id, most)
             # A lane whose head is under way keeps it until it is settled.
             able = [row for row in rows if row["payload_until_us"] != 0 and not row["in_flight"]]
@@ -81,7 +78,7 @@ class SqliteCasework:
     async def discard(self, choice: Choice, *, by: str, now: datetime, after_id: int, most: int) -> Step:
         """See `Casework.discard`."""
 
-        def work(connection: sqlite3.Connection) -> Step:
+        def work(connection: Connection) -> Step:
             rows = self._to_act_on(connection, choice, DISCARDABLE, after_id, most)
             able = [
                 row
@@ -98,7 +95,7 @@ class SqliteCasework:
         """See `Casework.explain`."""
         now_us = to_us(now)
 
-        def work(connection: sqlite3.Connection) -> Story:
+        def work(connection: Connection) -> Story:
             asked = {"correlation_id": correlation_id}
             shown = (
                 self._show(connection, row["id"], now_us)
@@ -127,7 +124,7 @@ class SqliteCasework:
     async def note_not_copied(self, notes: tuple[NotCopiedNote, ...]) -> None:
         """See `Casework.note_not_copied`."""
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             for note in notes:
                 self._sql.do(
                     connection,
@@ -144,7 +141,7 @@ class SqliteCasework:
 
         await self._database.write(work)
 
-    def _show(self, connection: sqlite3.Connection, delivery_id: int, now_us: int) -> Shown | None:
+    def _show(self, connection: Connection, delivery_id: int, now_us: int) -> Shown | None:
         row = self._sql.row(connection, "show", id=delivery_id, now=now_us)
         if row is None:
             return None
@@ -168,23 +165,23 @@ class SqliteCasework:
 
     def _to_act_on(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         choice: Choice,
         possible: frozenset[DeliveryState],
         after_id: int,
         most: int,
-    ) -> list[sqlite3.Row]:
+    ) -> list[Row]:
         states = possible & set(choice.states) if choice.states else possible
         values = _values(choice) | {"states": json.dumps(sorted(state.value for state in states))}
         return self._sql.rows(connection, "to_act_on", after_id=after_id, most=most, **values)
 
-    def _revive(self, connection: sqlite3.Connection, row: sqlite3.Row, by: str, now_us: int) -> None:
+    def _revive(self, connection: Connection, row: Row, by: str, now_us: int) -> None:
         window = window_of_class(class_of_route(row["method"], read_route(row)), self._settings.windows)
         reason = f"to be tried again, as {by} asked"
         self._sql.do(connection, "revive", id=row["id"], reason=reason, now=now_us, window_us=span_us(window))
         self._sql.do(connection, "put_in_front", id=row["id"], lane_id=row["lane_id"], now=now_us)
 
-    def _discard(self, connection: sqlite3.Connection, row: sqlite3.Row, by: str, now: datetime) -> None:
+    def _discard(self, connection: Connection, row: Row, by: str, now: datetime) -> None:
         state, reason = DeliveryState(row["state"]), f"discarded by {by}"
         if state in (DeliveryState.PENDING, DeliveryState.PARKED):
             decision = Decision(state=DeliveryState.WITHDRAWN, decided_at=now, reason=reason)
@@ -210,7 +207,7 @@ def _values(choice: Choice) -> dict[str, object]:
     }
 
 
-def _step(rows: list[sqlite3.Row], able: list[sqlite3.Row], most: int) -> Step:
+def _step(rows: list[Row], able: list[Row], most: int) -> Step:
     return Step(
         done=len(able),
         passed_over=len(rows) - len(able),
@@ -218,7 +215,7 @@ def _step(rows: list[sqlite3.Row], able: list[sqlite3.Row], most: int) -> Step:
     )
 
 
-def _listed(row: sqlite3.Row) -> Listed:
+def _listed(row: Row) -> Listed:
     state = DeliveryState(row["state"])
     return Listed(
         id=row["id"],
@@ -240,7 +237,7 @@ def _listed(row: sqlite3.Row) -> Listed:
     )
 
 
-def _attempt(row: sqlite3.Row, now_us: int) -> Attempt:
+def _attempt(row: Row, now_us: int) -> Attempt:
     """A try; one that has not ended yet, or whose process died, is of unknown outcome."""
     under_way = row["ended_at_us"] is None
     return Attempt(
@@ -253,7 +250,7 @@ def _attempt(row: sqlite3.Row, now_us: int) -> Attempt:
     )
 
 
-def _note(row: sqlite3.Row) -> NotCopiedNote:
+def _note(row: Row) -> NotCopiedNote:
     return NotCopiedNote(
         noted_at=from_us(row["noted_at_us"]),
         correlation_id=row["correlation_id"],

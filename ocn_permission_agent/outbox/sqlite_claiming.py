@@ -1,6 +1,5 @@
 """Taking what is due, and making fewer of what waits in a lane before it is tried again; inside one transaction."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from ocn_permission_agent.outbox.policy import DeliveryClass, class_of_route
 from ocn_permission_agent.outbox.rows import read_delivery, read_route, to_us
 from ocn_permission_agent.outbox.session_merge import Said, full_put
 from ocn_permission_agent.outbox.sqlite_settling import Settling
+from ocn_permission_agent.store.database import Connection, Row
 from ocn_permission_agent.store.sql import Sql
 
 #: later than anything that is due
@@ -46,7 +46,7 @@ class Claiming:
         self._settling = settling
 
     def claim(
-        self, connection: sqlite3.Connection, *, now: datetime, room: Mapping[Address, int], default_room: int
+        self, connection: Connection, *, now: datetime, room: Mapping[Address, int], default_room: int
     ) -> Claimed:
         """See `OutboxStore.claim`."""
         now_us = to_us(now)
@@ -67,7 +67,7 @@ class Claiming:
         deliveries = tuple(self.get(connection, head_id, now_us) for head_id in sorted(heads))
         return Claimed(deliveries=deliveries, superseded=superseded)
 
-    def get(self, connection: sqlite3.Connection, delivery_id: int, now_us: int) -> Delivery:
+    def get(self, connection: Connection, delivery_id: int, now_us: int) -> Delivery:
         """A delivery as it stands."""
         row = self._sql.row(connection, "get_delivery", id=delivery_id, now=now_us)
         if row is None:
@@ -75,13 +75,13 @@ class Claiming:
         return read_delivery(row)
 
     def _lanes(
-        self, connection: sqlite3.Connection, channels: Sequence[sqlite3.Row], allowed: int, now_us: int
-    ) -> Iterator[tuple[sqlite3.Row, sqlite3.Row]]:
+        self, connection: Connection, channels: Sequence[Row], allowed: int, now_us: int
+    ) -> Iterator[tuple[Row, Row]]:
         """The lanes of one provider that may be tried, oldest first, each with its channel."""
         if allowed <= 0:
             return
         probing_provider = channels[0]["provider_paused"]
-        found: list[tuple[sqlite3.Row, sqlite3.Row]] = []
+        found: list[tuple[Row, Row]] = []
         for channel in channels:
             probing = probing_provider or channel["module_paused"]
             rows = self._sql.rows(
@@ -103,7 +103,7 @@ class Claiming:
 
     # --- collapsing -----------------------------------------------------------------------------------------------
 
-    def _collapse(self, connection: sqlite3.Connection, lane: sqlite3.Row, now: datetime) -> tuple[int, int]:
+    def _collapse(self, connection: Connection, lane: Row, now: datetime) -> tuple[int, int]:
         """Make fewer of what waits; the delivery that is the head now, and how many it and others supersede."""
         rows = self._sql.rows(connection, "pending_of_lane", lane_id=lane["id"], head_id=lane["head_id"], most=_RUN)
         first = rows[0]
@@ -117,9 +117,7 @@ class Claiming:
             return self._collapse_object(connection, run, now)
         return first["id"], 0
 
-    def _collapse_session(
-        self, connection: sqlite3.Connection, lane_id: int, run: list[sqlite3.Row], now: datetime
-    ) -> tuple[int, int]:
+    def _collapse_session(self, connection: Connection, lane_id: int, run: list[Row], now: datetime) -> tuple[int, int]:
         newest = run[-1]
         base = self._settling.merged_of(connection, lane_id, scope_id=newest["scope_id"])
         put = full_put(base, [Said(id=row["id"], method=row["method"], body=row["body"]) for row in run])
@@ -131,9 +129,7 @@ class Claiming:
         self._supersede(connection, run, by=newest, superseded=put.superseded, now=now)
         return newest["id"], len(put.superseded)
 
-    def _collapse_object(
-        self, connection: sqlite3.Connection, run: list[sqlite3.Row], now: datetime
-    ) -> tuple[int, int]:
+    def _collapse_object(self, connection: Connection, run: list[Row], now: datetime) -> tuple[int, int]:
         by_id = {row["id"]: row for row in run}
         kept = still_to_send([_change(row) for row in run])
         for each in kept:
@@ -142,15 +138,15 @@ class Claiming:
             self._supersede(connection, run, by=by_id[each.change.id], superseded=each.superseded, now=now)
         return kept[0].change.id, len(run) - len(kept)
 
-    def _send_instead(self, connection: sqlite3.Connection, delivery_id: int, method: str, body: bytes) -> None:
+    def _send_instead(self, connection: Connection, delivery_id: int, method: str, body: bytes) -> None:
         self._sql.do(connection, "put_collapsed", delivery_id=delivery_id, method=method, body=body)
 
     def _supersede(
         self,
-        connection: sqlite3.Connection,
-        run: Sequence[sqlite3.Row],
+        connection: Connection,
+        run: Sequence[Row],
         *,
-        by: sqlite3.Row,
+        by: Row,
         superseded: Sequence[int],
         now: datetime,
     ) -> None:
@@ -164,11 +160,11 @@ class Claiming:
         self._sql.do(connection, "inherit_attempts", id=by["id"], attempts=attempts)
 
 
-def _class_of(row: sqlite3.Row) -> DeliveryClass:
+def _class_of(row: Row) -> DeliveryClass:
     return class_of_route(row["method"], read_route(row))
 
 
-def _change(row: sqlite3.Row) -> Change:
+def _change(row: Row) -> Change:
     """A change as it would be sent: one that stands for others already, with what they came to."""
     return Change(
         id=row["id"],

@@ -1,6 +1,5 @@
 """What the recorder keeps in SQLite beside the copies: gaps, how far the spool is emptied, and the generation."""
 
-import sqlite3
 from datetime import datetime, timedelta
 
 from ocn_permission_agent.outbox.gaps import DETAILS_PER_HOUR, Gap, Gaps, GapSum, hour_of
@@ -8,8 +7,8 @@ from ocn_permission_agent.outbox.generation import StoredGeneration
 from ocn_permission_agent.outbox.rows import from_us, to_us
 from ocn_permission_agent.outbox.spool import Mark
 from ocn_permission_agent.store.backup import BACKUP_MARK
-from ocn_permission_agent.store.database import Database
-from ocn_permission_agent.store.statements import load_statements
+from ocn_permission_agent.store.database import Connection, Database, Row
+from ocn_permission_agent.store.sql import Sql
 
 #: how long gaps are remembered: as long as the ledger (delivery.md "Store", 13 months)
 KEPT = timedelta(days=396)
@@ -28,7 +27,7 @@ class SqliteGaps:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._sql = load_statements("ocn_permission_agent.outbox", "sql/gaps.sql")
+        self._sql = Sql.of("outbox", database.dialect, "gaps")
 
     async def note(self, gaps: Gaps) -> None:
         """Write gaps down.
@@ -37,7 +36,7 @@ class SqliteGaps:
             StoreUnavailable: none of them is.
         """
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             for gap in gaps.details:
                 self._note(connection, gap)
             for each in gaps.sums:
@@ -51,7 +50,7 @@ class SqliteGaps:
         Raises:
             StoreUnavailable: cannot be read now.
         """
-        rows = await self._database.read(lambda connection: connection.execute(self._sql["totals"]).fetchall())
+        rows = await self._database.read(lambda connection: self._sql.rows(connection, "totals"))
         return tuple(read_sum(row) for row in rows)
 
     async def newest(self, most: int) -> tuple[tuple[Gap, int], ...]:
@@ -60,9 +59,7 @@ class SqliteGaps:
         Raises:
             StoreUnavailable: cannot be read now.
         """
-        rows = await self._database.read(
-            lambda connection: connection.execute(self._sql["newest"], {"most": most}).fetchall()
-        )
+        rows = await self._database.read(lambda connection: self._sql.rows(connection, "newest", most=most))
         return tuple((_read_gap(row), row["count"]) for row in rows)
 
     async def forget(self, now: datetime) -> None:
@@ -72,7 +69,7 @@ class SqliteGaps:
             StoreUnavailable: again later.
         """
         before = to_us(now - KEPT)
-        await self._database.write(lambda connection: connection.execute(self._sql["forget"], {"before_us": before}))
+        await self._database.write(lambda connection: self._sql.do(connection, "forget", before_us=before))
 
     async def spool_mark(self) -> Mark | None:
         """How far the spool is emptied; None if there never was one.
@@ -80,9 +77,7 @@ class SqliteGaps:
         Raises:
             StoreUnavailable: cannot be read now.
         """
-        row = await self._database.read(
-            lambda connection: connection.execute(self._sql["read_meta"], {"key": _SPOOL}).fetchone()
-        )
+        row = await self._database.read(lambda connection: self._sql.row(connection, "read_meta", key=_SPOOL))
         return None if row is None else Mark.parse(row["value"])
 
     async def touch(self, now: datetime) -> None:
@@ -91,8 +86,8 @@ class SqliteGaps:
         Raises:
             StoreUnavailable: it cannot be written.
         """
-        values = {"key": _SEEN, "value": str(to_us(now))}
-        await self._database.write(lambda connection: connection.execute(self._sql["write_meta"], values))
+        seen = str(to_us(now))
+        await self._database.write(lambda connection: self._sql.do(connection, "write_meta", key=_SEEN, value=seen))
 
     async def generation(self) -> StoredGeneration:
         """Which one the store is of.
@@ -101,13 +96,13 @@ class SqliteGaps:
             StoreUnavailable: cannot be read now.
         """
 
-        def work(connection: sqlite3.Connection) -> StoredGeneration:
+        def work(connection: Connection) -> StoredGeneration:
             meta = {
                 key: None if row is None else int(row["value"])
                 for key in (_GENERATION, BACKUP_MARK, _SEEN)
-                for row in (connection.execute(self._sql["read_meta"], {"key": key}).fetchone(),)
+                for row in (self._sql.row(connection, "read_meta", key=key),)
             }
-            recorded = connection.execute(self._sql["last_recorded"]).fetchone()
+            recorded = self._sql.row(connection, "last_recorded")
             used = max(meta[_SEEN] or 0, 0 if recorded is None else recorded["recorded_at_us"])
             return StoredGeneration(
                 number=meta[_GENERATION] or 0,
@@ -124,42 +119,45 @@ class SqliteGaps:
             StoreUnavailable: nothing has changed.
         """
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             for key, value in ((_GENERATION, number), (_SEEN, to_us(now))):
-                connection.execute(self._sql["write_meta"], {"key": key, "value": str(value)})
-            connection.execute(self._sql["forget_meta"], {"key": BACKUP_MARK})
+                self._sql.do(connection, "write_meta", key=key, value=str(value))
+            self._sql.do(connection, "forget_meta", key=BACKUP_MARK)
 
         await self._database.write(work)
 
-    def _note(self, connection: sqlite3.Connection, gap: Gap) -> None:
+    def _note(self, connection: Connection, gap: Gap) -> None:
         until = gap.until or gap.at
-        place = {"reason": gap.reason, "hour_us": to_us(hour_of(gap.at))}
-        if connection.execute(self._sql["count_details"], place).fetchone()["n"] >= DETAILS_PER_HOUR:
+        place: dict[str, object] = {"reason": gap.reason, "hour_us": to_us(hour_of(gap.at))}
+        if self._sql.rows(connection, "count_details", **place)[0]["n"] >= DETAILS_PER_HOUR:
             self._add(connection, GapSum(reason=gap.reason, count=1, first_at=gap.at, last_at=until))
             return
-        values = {
-            "first_at_us": to_us(gap.at),
-            "last_at_us": to_us(until),
-            "module": gap.module,
-            "method": gap.method,
-            "customer": gap.customer,
-            "object_id": gap.object_id,
-            "correlation_id": gap.correlation_id,
-        }
-        connection.execute(self._sql["add_detail"], place | values)
+        self._sql.do(
+            connection,
+            "add_detail",
+            first_at_us=to_us(gap.at),
+            last_at_us=to_us(until),
+            module=gap.module,
+            method=gap.method,
+            customer=gap.customer,
+            object_id=gap.object_id,
+            correlation_id=gap.correlation_id,
+            **place,
+        )
 
-    def _add(self, connection: sqlite3.Connection, each: GapSum) -> None:
-        values = {
-            "reason": each.reason,
-            "hour_us": to_us(hour_of(each.first_at)),
-            "first_at_us": to_us(each.first_at),
-            "last_at_us": to_us(each.last_at),
-            "count": each.count,
-        }
-        connection.execute(self._sql["add_to_sum"], values)
+    def _add(self, connection: Connection, each: GapSum) -> None:
+        self._sql.do(
+            connection,
+            "add_to_sum",
+            reason=each.reason,
+            hour_us=to_us(hour_of(each.first_at)),
+            first_at_us=to_us(each.first_at),
+            last_at_us=to_us(each.last_at),
+            count=each.count,
+        )
 
 
-def read_sum(row: sqlite3.Row) -> GapSum:
+def read_sum(row: Row) -> GapSum:
     """A row of `totals`."""
     return GapSum(
         reason=row["reason"],
@@ -169,7 +167,7 @@ def read_sum(row: sqlite3.Row) -> GapSum:
     )
 
 
-def _read_gap(row: sqlite3.Row) -> Gap:
+def _read_gap(row: Row) -> Gap:
     first_at, last_at = from_us(row["first_at_us"]), from_us(row["last_at_us"])
     return Gap(
         reason=row["reason"],

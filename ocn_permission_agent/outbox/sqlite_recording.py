@@ -6,7 +6,6 @@ writer's thread is busy with others.
 """
 
 import hashlib
-import sqlite3
 from collections import Counter
 from dataclasses import dataclass
 
@@ -30,6 +29,7 @@ from ocn_permission_agent.outbox.repetition import (
 )
 from ocn_permission_agent.outbox.rows import envelope_columns, from_us, span_us, to_us
 from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.store.database import Connection, Row
 from ocn_permission_agent.store.sql import Sql
 
 _CONFLICT = "another CDR with this id and a different content was recorded before: a person must decide"
@@ -71,7 +71,7 @@ class _Due:
 
     planned: PlannedDelivery
     scope: _Scope
-    lane: sqlite3.Row | None
+    lane: Row | None
     key: bytes
     conflict: bool
 
@@ -102,7 +102,7 @@ class Recording:
         self._newest_id = None
         self._grown.clear()
 
-    def tally(self, connection: sqlite3.Connection) -> None:
+    def tally(self, connection: Connection) -> None:
         """Add what was recorded to the tallies; before each commit, since many records share one."""
         if self._grown:
             connection.executemany(self._sql["add_to_tally"], self._grown.items())
@@ -122,7 +122,7 @@ class Recording:
             tuple((lane_digest(planned.lane), _scope_key(planned, plan.envelope)) for planned in plan.deliveries),
         )
 
-    def put_down(self, connection: sqlite3.Connection, prepared: Prepared) -> tuple[Repetition, ...]:
+    def put_down(self, connection: Connection, prepared: Prepared) -> tuple[Repetition, ...]:
         """Record a plan; tells what each of its deliveries turned out to be."""
         verdicts: list[Repetition] = []
         due: list[_Due] = []
@@ -139,7 +139,7 @@ class Recording:
             self._add(connection, prepared, due)
         return tuple(verdicts)
 
-    def _judge(self, connection: sqlite3.Connection, lane: sqlite3.Row, prepared: Prepared) -> Repetition:
+    def _judge(self, connection: Connection, lane: Row, prepared: Prepared) -> Repetition:
         """Tell what a copy is to those before it in its lane; a repetition is noted here."""
         request = prepared.plan.envelope.request
         alike = self._alike(connection, lane, prepared)
@@ -163,7 +163,7 @@ class Recording:
             )
         return verdict
 
-    def _alike(self, connection: sqlite3.Connection, lane: sqlite3.Row, prepared: Prepared) -> Earlier | None:
+    def _alike(self, connection: Connection, lane: Row, prepared: Prepared) -> Earlier | None:
         """The newest copy with the same content, as far back as it matters: for most that is the newest copy only."""
         if lane["same_again"]:
             return Earlier(delivery_id=lane["newest_id"], recorded_at=from_us(lane["newest_at_us"]))
@@ -176,7 +176,7 @@ class Recording:
         row = connection.execute(self._sql["find_alike"], (lane["id"], since_us, prepared.digest)).fetchone()
         return None if row is None else Earlier(delivery_id=row["id"], recorded_at=from_us(row["recorded_at_us"]))
 
-    def _add(self, connection: sqlite3.Connection, prepared: Prepared, due: list[_Due]) -> None:
+    def _add(self, connection: Connection, prepared: Prepared, due: list[_Due]) -> None:
         first_id, recorded_at_us = self._next_id(connection), prepared.recorded_at_us
         connection.execute(self._sql["add_envelope"], (first_id, len(due), len(due), recorded_at_us, *prepared.columns))
         fleeting = prepared.delivery_class is DeliveryClass.EPHEMERAL
@@ -207,9 +207,7 @@ class Recording:
                 self._grown[each.scope.scope_id] += 1
         self._newest_id = first_id + len(due) - 1
 
-    def _join_lane(
-        self, connection: sqlite3.Connection, due: _Due, delivery_id: int, recorded_at_us: int
-    ) -> tuple[int, int]:
+    def _join_lane(self, connection: Connection, due: _Due, delivery_id: int, recorded_at_us: int) -> tuple[int, int]:
         """The lane of a new delivery, its head if nothing else is owed; and how long its windows have stood still."""
         stood_still_us = due.scope.stood_still_by(recorded_at_us)
         if due.lane is None:
@@ -233,12 +231,12 @@ class Recording:
         payload_us = 0 if until is None else to_us(until)
         return DeliveryState.PARKED.value, recorded_at_us, _CONFLICT, payload_us, to_us(forget)
 
-    def _next_id(self, connection: sqlite3.Connection) -> int:
+    def _next_id(self, connection: Connection) -> int:
         if self._newest_id is None:
             self._newest_id = int(connection.execute(self._sql["newest_delivery"]).fetchone()["id"])
         return self._newest_id + 1
 
-    def _find_scope(self, connection: sqlite3.Connection, planned: PlannedDelivery, prepared: Prepared) -> _Scope:
+    def _find_scope(self, connection: Connection, planned: PlannedDelivery, prepared: Prepared) -> _Scope:
         sql, envelope = self._sql, prepared.plan.envelope
         route, party = envelope.request.route, str(planned.provider)
         provider = sql.row(connection, "find_provider", address=planned.provider_address)

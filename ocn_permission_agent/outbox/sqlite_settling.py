@@ -1,6 +1,5 @@
 """What happens to rows when a delivery goes on waiting or ends, inside one transaction."""
 
-import sqlite3
 from datetime import datetime
 from typing import Protocol
 
@@ -19,13 +18,14 @@ from ocn_permission_agent.outbox.rows import (
 )
 from ocn_permission_agent.outbox.session_merge import MergedSession, Said, follow, is_over
 from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.store.database import Connection, Row
 from ocn_permission_agent.store.sql import Sql
 
 
 class Ledger(Protocol):
     """Where outcomes are entered, inside the transaction in which a delivery ends."""
 
-    def enter(self, connection: sqlite3.Connection, outcome: Outcome) -> None:
+    def enter(self, connection: Connection, outcome: Outcome) -> None:
         """Add an entry."""
         ...
 
@@ -44,7 +44,7 @@ class Settling:
         self._settings = settings
         self._ledger = ledger
 
-    def end_attempt(self, connection: sqlite3.Connection, delivery: Delivery, attempt: Attempt) -> None:
+    def end_attempt(self, connection: Connection, delivery: Delivery, attempt: Attempt) -> None:
         """Write how a try ended."""
         self._sql.do(
             connection,
@@ -59,7 +59,7 @@ class Settling:
         )
 
     def decide(
-        self, connection: sqlite3.Connection, delivery_id: int, decision: Decision, *, attempt: Attempt | None = None
+        self, connection: Connection, delivery_id: int, decision: Decision, *, attempt: Attempt | None = None
     ) -> None:
         """Write the state; a final one goes to the ledger, moves the session on, and may free the payload."""
         if decision.due_at is None:
@@ -74,7 +74,7 @@ class Settling:
             in_doubt=attempt is not None and attempt.verdict is AttemptVerdict.UNKNOWN,
         )
 
-    def free_lane(self, connection: sqlite3.Connection, lane_id: int, decision: Decision) -> None:
+    def free_lane(self, connection: Connection, lane_id: int, decision: Decision) -> None:
         """Offer the oldest that is pending, which may be the same as before."""
         head = self._sql.row(connection, "next_in_lane", lane_id=lane_id)
         self._sql.do(
@@ -91,8 +91,8 @@ class Settling:
 
     def stand(
         self,
-        connection: sqlite3.Connection,
-        place: sqlite3.Row,
+        connection: Connection,
+        place: Row,
         *,
         breaker: tuple[Breaker, Breaker],
         pause: tuple[ModulePause | None, ModulePause | None],
@@ -115,16 +115,16 @@ class Settling:
             self._sql.do(connection, "end_still", provider_id=provider_id, now=now_us)
             self._sql.do(connection, "hurry", provider_id=provider_id, lane_id=place["lane_id"], now=now_us)
 
-    def let_go(self, connection: sqlite3.Connection, delivery_id: int, envelope_id: int) -> None:
+    def let_go(self, connection: Connection, delivery_id: int, envelope_id: int) -> None:
         """A delivery that has ended needs its payload no longer."""
         self._sql.do(connection, "let_go_of_payload", id=delivery_id)
         self._release(connection, delivery_id, envelope_id)
 
-    def _release(self, connection: sqlite3.Connection, delivery_id: int, envelope_id: int) -> None:
+    def _release(self, connection: Connection, delivery_id: int, envelope_id: int) -> None:
         self._sql.do(connection, "drop_collapsed", delivery_id=delivery_id)
         self._sql.do(connection, "release_payload", envelope_id=envelope_id)
 
-    def _end(self, connection: sqlite3.Connection, delivery_id: int, decision: Decision) -> None:
+    def _end(self, connection: Connection, delivery_id: int, decision: Decision) -> None:
         row = self._sql.row(connection, "to_end", id=delivery_id)
         if row is None:
             raise LookupError(f"delivery {delivery_id} is not in the store")
@@ -154,7 +154,7 @@ class Settling:
         if keep_until is None and row["payload_until_us"] != 0:
             self._release(connection, delivery_id, row["envelope_id"])
 
-    def _follow(self, connection: sqlite3.Connection, row: sqlite3.Row, decision: Decision) -> None:
+    def _follow(self, connection: Connection, row: Row, decision: Decision) -> None:
         """The session as a whole moves on with what was said, delivered or not; it is erased when it is over."""
         lane_id = row["lane_id"]
         base = self.merged_of(connection, lane_id, scope_id=row["scope_id"])
@@ -171,7 +171,7 @@ class Settling:
         elif merged != base:
             self.put_merged(connection, lane_id, row["scope_id"], merged, decision.decided_at)
 
-    def merged_of(self, connection: sqlite3.Connection, lane_id: int, *, scope_id: int) -> MergedSession | None:
+    def merged_of(self, connection: Connection, lane_id: int, *, scope_id: int) -> MergedSession | None:
         """The session of a lane, as far as it was said under this scope."""
         row = self._sql.row(connection, "get_merged", lane_id=lane_id)
         if row is None or row["scope_id"] != scope_id:
@@ -179,7 +179,7 @@ class Settling:
         return MergedSession(through_id=row["through_id"], body=row["body"])
 
     def put_merged(
-        self, connection: sqlite3.Connection, lane_id: int, scope_id: int, merged: MergedSession, now: datetime
+        self, connection: Connection, lane_id: int, scope_id: int, merged: MergedSession, now: datetime
     ) -> None:
         """Keep the session of a lane."""
         self._sql.do(

@@ -3,7 +3,6 @@
 Every method does a slice and returns how many rows it found; nothing left to do is 0.
 """
 
-import sqlite3
 from collections import Counter
 from datetime import datetime, timedelta
 
@@ -12,6 +11,7 @@ from ocn_permission_agent.outbox.model import DeliveryState
 from ocn_permission_agent.outbox.rows import span_us, to_us
 from ocn_permission_agent.outbox.sqlite_settling import Settling
 from ocn_permission_agent.outbox.store import Scope
+from ocn_permission_agent.store.database import Connection, Row
 from ocn_permission_agent.store.sql import Sql
 
 #: rows of one transaction, so that upkeep never holds up those who record
@@ -35,7 +35,7 @@ class Tidying:
         self._sql = sql
         self._settling = settling
 
-    def withdraw(self, connection: sqlite3.Connection, scope: Scope, decision: Decision) -> int:
+    def withdraw(self, connection: Connection, scope: Scope, decision: Decision) -> int:
         """End what is pending in a scope, but what is in flight."""
         done = 0
         for scope_id in self._scope_ids(connection, scope):
@@ -44,7 +44,7 @@ class Tidying:
             done += len(rows)
         return done
 
-    def erase(self, connection: sqlite3.Connection, scope: Scope) -> int:
+    def erase(self, connection: Connection, scope: Scope) -> int:
         """Erase what else is kept of a scope: payloads of what has ended, sessions as a whole."""
         done = 0
         for scope_id in self._scope_ids(connection, scope):
@@ -55,7 +55,7 @@ class Tidying:
             done += len(rows)
         return done
 
-    def park_all(self, connection: sqlite3.Connection, decision: Decision) -> int:
+    def park_all(self, connection: Connection, decision: Decision) -> int:
         """Let a person decide about everything that is pending."""
         for row in self._sql.rows(connection, "in_flight"):
             self._sql.do(connection, "unmark_in_flight", lane_id=row["lane_id"])
@@ -66,7 +66,7 @@ class Tidying:
             self._settling.free_lane(connection, lane_id, decision)
         return len(rows)
 
-    def expire_fleeting(self, connection: sqlite3.Connection, now: datetime) -> Counter[tuple[str, str]]:
+    def expire_fleeting(self, connection: Connection, now: datetime) -> Counter[tuple[str, str]]:
         """End what was about a moment that is over; how many, by (provider, module)."""
         decision = Decision(
             state=DeliveryState.EXPIRED, decided_at=now, reason="its moment was over before it could go"
@@ -75,24 +75,24 @@ class Tidying:
         self._end(connection, rows, decision)
         return Counter((row["provider"], row["module"]) for row in rows)
 
-    def let_payloads_go(self, connection: sqlite3.Connection, now: datetime) -> int:
+    def let_payloads_go(self, connection: Connection, now: datetime) -> int:
         """Erase payloads that were kept long enough."""
         rows = self._sql.rows(connection, "payloads_to_let_go", now=to_us(now), most=SLICE)
         for row in rows:
             self._settling.let_go(connection, row["id"], row["envelope_id"])
         return len(rows)
 
-    def bring_forward(self, connection: sqlite3.Connection, *, now: datetime, by: timedelta) -> None:
+    def bring_forward(self, connection: Connection, *, now: datetime, by: timedelta) -> None:
         """The clock was put back: let nothing wait for longer than by the old one."""
         now_us, by_us = to_us(now), span_us(by)
         for what in ("lanes", "deliveries", "providers", "channels"):
             self._sql.do(connection, f"bring_{what}_forward", now=now_us, by=by_us)
 
-    def forget_silent_sessions(self, connection: sqlite3.Connection, now: datetime) -> int:
+    def forget_silent_sessions(self, connection: Connection, now: datetime) -> int:
         """Erase sessions as a whole of which nothing was heard, and nothing is owed."""
         return self._sql.do(connection, "drop_silent_sessions", before=to_us(now - SESSION_SILENCE), most=SLICE)
 
-    def forget_ended(self, connection: sqlite3.Connection, now: datetime) -> int:
+    def forget_ended(self, connection: Connection, now: datetime) -> int:
         """Remove what ended long ago: deliveries with their attempts, envelopes and lanes that nothing is left of."""
         rows = self._sql.rows(connection, "to_forget", now=to_us(now), most=SLICE)
         for row in rows:
@@ -104,12 +104,12 @@ class Tidying:
             self._sql.do(connection, "forget_lane", lane_id=row["lane_id"])
         return len(rows)
 
-    def forget_scopes(self, connection: sqlite3.Connection) -> int:
+    def forget_scopes(self, connection: Connection) -> int:
         """Remove scopes that nothing is left of."""
         self._sql.do(connection, "forget_empty_tallies")
         return self._sql.do(connection, "forget_empty_scopes")
 
-    def forget_not_copied(self, connection: sqlite3.Connection, now: datetime) -> int:
+    def forget_not_copied(self, connection: Connection, now: datetime) -> int:
         """Remove notes about requests that were not copied: the old ones, and the oldest of too many."""
         before = to_us(now - NOT_COPIED_KEPT)
         row = self._sql.row(connection, "newest_not_copied")
@@ -120,13 +120,13 @@ class Tidying:
             return 0
         return self._sql.do(connection, "forget_not_copied", through=max(gone))
 
-    def _end(self, connection: sqlite3.Connection, rows: list[sqlite3.Row], decision: Decision) -> None:
+    def _end(self, connection: Connection, rows: list[Row], decision: Decision) -> None:
         for row in rows:
             self._settling.decide(connection, row["id"], decision)
         for lane_id in {row["lane_id"] for row in rows if not row["in_flight"]}:
             self._settling.free_lane(connection, lane_id, decision)
 
-    def _scope_ids(self, connection: sqlite3.Connection, scope: Scope) -> list[int]:
+    def _scope_ids(self, connection: Connection, scope: Scope) -> list[int]:
         rows = self._sql.rows(
             connection,
             "scope_ids",

@@ -1,218 +1,113 @@
-"""One SQLite file: opened, owned, brought up to date, written by one thread and read by another."""
+"""What the rest of the agent knows of a store's engine: work on a connection, in a transaction.
 
-import asyncio
-import contextlib
-import fcntl
-import os
-import sqlite3
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TypeVar
+Work is written once, as a plain function of a `Connection`, and runs on either engine: SQLite (store/sqlite.py) or
+PostgreSQL (store/postgres.py). Only the SQL differs, see `Sql`.
+"""
 
-from ocn_permission_agent.clock import Clock
-from ocn_permission_agent.errors import StoreMismatch, StoreUnavailable
-from ocn_permission_agent.metrics import Metrics
-from ocn_permission_agent.store.migrations import Migration, migrate, shipped_migrations
-from ocn_permission_agent.store.writer import Writer
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
-#: how long a statement waits for a lock of another program, such as an operator's `sqlite3` shell
-BUSY_TIMEOUT_SECONDS = 5.0
-#: more than there are, so that none is ever compiled twice
-_CACHED_STATEMENTS = 512
-_CACHE_KIB = 16 * 1024
-#: STRICT tables
-_OLDEST_SQLITE = (3, 37, 0)
+
+class Row(Protocol):
+    """A row of a result: its values in order, and by the name of their column."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+    def __iter__(self) -> Iterator[Any]: ...
 
 
-class Database:
-    """The store's engine; made by `open`.
+class Cursor(Protocol):
+    """What came of one statement."""
 
-    One process owns a file at a time: a second one is told `StoreUnavailable`. The lock ends with the process, however
-    it ends.
+    @property
+    def rowcount(self) -> int:
+        """How many rows it changed."""
+        ...
+
+    @property
+    def lastrowid(self) -> int | None:
+        """The id of the row that it inserted; on PostgreSQL what its RETURNING gave first."""
+        ...
+
+    def fetchone(self) -> Any:
+        """The next row; None after the last."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """All rows that were not fetched yet."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """One transaction of a store, for a piece of work.
+
+    Values are None, bool, int, str and bytes, given by name (``:name``) or in order (``?`` in SQLite, ``$1`` in
+    PostgreSQL).
     """
 
-    def __init__(self, *, writer: Writer, reading: sqlite3.Connection, lock: int) -> None:
-        self._writer = writer
-        self._reading = reading
-        self._lock = lock
-        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-reader")
-        self._closed = False
-        #: the steps that its opening took
-        self.migrated: tuple[Migration, ...] = ()
+    def execute(self, sql: str, values: Any = ..., /) -> Cursor:
+        """Run one statement."""
+        ...
 
-    @classmethod
-    async def open(
-        cls,
-        path: Path,
-        *,
-        metrics: Metrics,
-        clock: Clock,
-        migrations: Sequence[Migration] | None = None,
-    ) -> "Database":
-        """Open the file, made if it is not there (readable by its owner only), and migrate it.
+    def executemany(self, sql: str, values: Any, /) -> object:
+        """Run one statement, which gives no rows, with each of several sets of values."""
+        ...
 
-        Args:
-            path: the file; its folder must exist.
-            metrics: takes the duration of each group commit.
-            clock: dates the migrations and measures the commits.
-            migrations: those of this agent, unless a test says otherwise.
+    def at_its_own_risk(self, work: Callable[[], T], /) -> T | None:
+        """Run a part of a piece of work; if it fails by its content's fault, only it is undone, and None comes back.
+
+        Raises the engine's error if the store itself fails: disk full, locked, damaged, gone.
+        """
+        ...
+
+
+class Database(Protocol):
+    """A store's engine, open.
+
+    Work may be run twice (what it did the first time is undone before). It must not begin, commit or roll back anything
+    itself, nor do anything but speak to its connection.
+    """
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgres``: which files of SQL are meant."""
+        ...
+
+    async def write(self, work: Callable[[Connection], T], /) -> T:
+        """Run `work` in a transaction; returns once it is durable. If it raises, what it did is undone.
+
+        On SQLite nothing else runs meanwhile. On PostgreSQL others may, in this agent and elsewhere: work that decides
+        by what it reads locks the rows first (``FOR UPDATE``). A row that others have inserted meanwhile, a deadlock
+        and the like make it run again.
 
         Raises:
-            StoreUnavailable: cannot be opened or locked now.
-            StoreMismatch: another program's file, or a schema this agent does not know.
+            StoreUnavailable: nothing is stored; or, if the connection broke in the commit, perhaps all of it.
         """
-        steps = shipped_migrations() if migrations is None else migrations
-        writing, reading, lock, taken = await asyncio.to_thread(_open_file, path, steps, clock)
-        database = cls(writer=Writer(writing, clock=clock, metrics=metrics), reading=reading, lock=lock)
-        database.migrated = tuple(steps[len(steps) - taken :])
-        return database
+        ...
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in the writer thread, in a transaction shared with others; returns once it is on disk.
-
-        If `work` raises, only what it did is undone and the exception comes back. It must not begin, commit or roll
-        back anything itself, may be run twice (what it did the first time is undone before), and runs even when the
-        caller is cancelled meanwhile.
+    async def read(self, work: Callable[[Connection], T], /) -> T:
+        """Run `work` on one consistent snapshot; writing there fails.
 
         Raises:
-            StoreUnavailable: any error of the engine; nothing of `work` is stored.
+            StoreUnavailable: not now.
         """
-        self._demand_open()
-        result: T = await self._writer.submit(work)
-        return result
+        ...
 
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in the reader thread on one consistent snapshot; writing there fails.
+    def on_undone(self, told: Callable[[], None], /) -> None:
+        """Tell `told` whenever something that was written is undone. For those who remember what they have written."""
+        ...
 
-        Raises:
-            StoreUnavailable: any error of the engine.
-        """
-        self._demand_open()
-        return await asyncio.get_running_loop().run_in_executor(self._reader, _read, self._reading, work)
-
-    def on_undone(self, told: Callable[[], None]) -> None:
-        """Tell `told`, in the writer's thread, whenever something that was written is undone: a piece, or a group.
-
-        For those who remember what they have written.
-        """
-        self._writer.on_undone(told)
-
-    def before_commit(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        """Run `work` in the writer's thread at the end of each transaction, for what is summed up over its pieces."""
-        self._writer.before_commit(work)
+    def before_commit(self, work: Callable[[Connection], None], /) -> None:
+        """Run `work` at the end of each writing transaction, for what is summed up over its pieces."""
+        ...
 
     async def dump(self) -> str:
-        """All tables as SQL text, the same for the same content: two stores can be compared by it."""
-        return await self.read(lambda connection: "\n".join(connection.iterdump()))
+        """All that is kept as text, the same for the same content: two stores can be compared by it."""
+        ...
 
     async def close(self) -> None:
-        """Finish what was handed in, fold the log into the file, free the lock. A second call does nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        self._writer.hand_over()
-        await asyncio.to_thread(self._shut)
-
-    def _shut(self) -> None:
-        self._reader.shutdown(wait=True)
-        self._reading.close()
-        self._writer.close()
-        os.close(self._lock)
-
-    def _demand_open(self) -> None:
-        if self._closed:
-            raise StoreUnavailable("the store is closed")
-
-
-def at_its_own_risk(connection: sqlite3.Connection, work: Callable[[], T]) -> T | None:
-    """Run a part of a piece of work; if it fails by its content's fault, only it is undone, and None comes back.
-
-    Raises:
-        sqlite3.Error: the store itself fails: disk full, locked, damaged.
-    """
-    connection.execute("SAVEPOINT risk")
-    try:
-        value = work()
-    except (sqlite3.OperationalError, sqlite3.InternalError):
-        raise
-    except Exception as error:  # whatever is wrong with one of many must not stop the others
-        if type(error) is sqlite3.DatabaseError or not connection.in_transaction:
-            raise
-        connection.execute("ROLLBACK TO risk")
-        value = None
-    connection.execute("RELEASE risk")
-    return value
-
-
-def _open_file(
-    path: Path, steps: Sequence[Migration], clock: Clock
-) -> tuple[sqlite3.Connection, sqlite3.Connection, int, int]:
-    """(writing connection, reading connection, lock, steps taken), the schema up to date."""
-    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-        raise StoreUnavailable(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or later is needed")
-    with contextlib.ExitStack() as undo:
-        lock = _take_lock(path)
-        undo.callback(os.close, lock)
-        try:
-            # WAL files get the permissions of the main file.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            writing = _connect(path, undo)
-            writing.execute("PRAGMA journal_mode = WAL")
-            writing.execute("PRAGMA synchronous = FULL")
-            writing.execute("PRAGMA journal_size_limit = 67108864")
-            # Erased payloads are overwritten, not just unlinked.
-            writing.execute("PRAGMA secure_delete = ON")
-            taken = migrate(writing, steps, now=clock.now())
-            reading = _connect(path, undo)
-            reading.execute("PRAGMA query_only = ON")
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise StoreUnavailable(f"the store {path} cannot be opened: {error}") from error
-            raise StoreMismatch(f"{path} cannot be used as a store: {error}") from error
-        except OSError as error:
-            raise StoreUnavailable(f"the store {path} cannot be opened: {error.strerror}") from error
-        undo.pop_all()
-    return writing, reading, lock, taken
-
-
-def _take_lock(path: Path) -> int:
-    """An exclusive lock on a file beside the store; SQLite's own locks are too short-lived to tell who owns it."""
-    try:
-        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise StoreUnavailable(f"the store {path} cannot be opened: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise StoreUnavailable(f"the store {path} is in use by another agent") from error
-    return lock
-
-
-def _connect(path: Path, undo: contextlib.ExitStack) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path,
-        timeout=BUSY_TIMEOUT_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-        cached_statements=_CACHED_STATEMENTS,
-    )
-    undo.callback(connection.close)
-    connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    return connection
-
-
-def _read(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    try:
-        connection.execute("BEGIN")
-        try:
-            return work(connection)
-        finally:
-            connection.execute("ROLLBACK")
-    except sqlite3.Error as error:
-        raise StoreUnavailable(f"the store cannot be read: {error}") from error
+        """Finish what was handed in and let go. A second call does nothing."""
+        ...

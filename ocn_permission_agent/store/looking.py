@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from ocn_permission_agent.errors import StoreUnavailable
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.sqlite import SqliteDatabase
+from ocn_permission_agent.store.sqlite_connection import SqliteConnection
 
 T = TypeVar("T")
 
 
-class ReadOnlyDatabase(Database):
-    """Answers reads as `Database` does; whatever would write is refused by the engine. For short-lived commands."""
+class ReadOnlyDatabase(SqliteDatabase):
+    """Answers reads as `SqliteDatabase` does; the engine refuses whatever would write. For short-lived commands."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: SqliteConnection) -> None:
         self._connection = connection
 
     @classmethod
@@ -26,18 +27,22 @@ class ReadOnlyDatabase(Database):
         """
         try:
             connection = sqlite3.connect(
-                f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+                f"{path.as_uri()}?mode=ro",
+                uri=True,
+                factory=SqliteConnection,
+                isolation_level=None,
+                check_same_thread=False,
             )
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the store {path} cannot be read: {error}") from error
         connection.row_factory = sqlite3.Row
         return cls(connection)
 
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """See `Database.read`."""
+    async def read(self, work: Callable[[SqliteConnection], T]) -> T:
+        """See `SqliteDatabase.read`."""
         return self._in_snapshot(work)
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, work: Callable[[SqliteConnection], T]) -> T:
         """Run what may turn out to be reading only.
 
         Raises:
@@ -48,14 +53,14 @@ class ReadOnlyDatabase(Database):
     def on_undone(self, told: Callable[[], None]) -> None:
         """Nothing is ever written, nor undone."""
 
-    def before_commit(self, work: Callable[[sqlite3.Connection], None]) -> None:
+    def before_commit(self, work: Callable[[SqliteConnection], None]) -> None:
         """Nothing is ever committed."""
 
     async def close(self) -> None:
         """Close the file."""
         self._connection.close()
 
-    def _in_snapshot(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _in_snapshot(self, work: Callable[[SqliteConnection], T]) -> T:
         try:
             self._connection.execute("BEGIN")
             try:

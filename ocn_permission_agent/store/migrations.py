@@ -6,23 +6,16 @@ the file, so that a store of another or of a newer agent is refused instead of b
 
 import hashlib
 import re
-import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from importlib import resources
 
 from ocn_permission_agent.errors import StoreMismatch
 
+#: number, name and checksum of a step that was taken
+Applied = tuple[int, str, str]
+
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
-_CREATE_HISTORY = """
-CREATE TABLE schema_migrations (
-    number     INTEGER PRIMARY KEY,
-    name       TEXT NOT NULL,
-    checksum   TEXT NOT NULL CHECK (length(checksum) = 64), -- SHA-256 of the file, hexadecimal
-    applied_at TEXT NOT NULL                                -- ISO 8601, UTC
-) STRICT
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +32,11 @@ class Migration:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
-def shipped_migrations(dialect: str = "sqlite") -> tuple[Migration, ...]:
+def shipped_migrations(dialect: str) -> tuple[Migration, ...]:
     """The migrations of this version of the agent, in order.
+
+    Args:
+        dialect: ``sqlite`` or ``postgres``; number and name of each step are the same in both.
 
     Raises:
         ValueError: the package itself is broken: an odd file name, or numbers that are not 1, 2, 3 …
@@ -58,43 +54,16 @@ def shipped_migrations(dialect: str = "sqlite") -> tuple[Migration, ...]:
     return tuple(found)
 
 
-def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration], *, now: datetime) -> int:
-    """Bring a store up to date, each step in a transaction of its own; returns how many steps were taken.
+def compare(applied: Sequence[Applied], migrations: Sequence[Migration]) -> None:
+    """Make sure that what a store was made by is what this agent begins with.
 
     Args:
-        connection: in autocommit mode (``isolation_level=None``).
-        migrations: all that this agent knows, in order.
-        now: noted beside each step.
+        applied: of the store, in order.
+        migrations: of this agent, in order.
 
     Raises:
-        StoreMismatch: not a store of this agent, a step that differs from what was applied, or a newer schema.
+        StoreMismatch: a step that differs from what was applied, or a newer schema.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        applied = _history(connection)
-        _compare(applied, migrations)
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    pending = migrations[len(applied) :]
-    for migration in pending:
-        _apply(connection, migration, now)
-    return len(pending)
-
-
-def _history(connection: sqlite3.Connection) -> list[tuple[int, str, str]]:
-    """(number, name, checksum) of what was applied; begins the history of an empty file."""
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if "schema_migrations" not in tables:
-        if tables:
-            raise StoreMismatch("the file is a database of another program: it has tables and no schema history")
-        connection.execute(_CREATE_HISTORY)
-    rows = connection.execute("SELECT number, name, checksum FROM schema_migrations ORDER BY number")
-    return [(number, name, checksum) for number, name, checksum in rows]
-
-
-def _compare(applied: list[tuple[int, str, str]], migrations: Sequence[Migration]) -> None:
     if len(applied) > len(migrations):
         raise StoreMismatch(
             f"the store has schema {len(applied)}, this agent knows {len(migrations)}: a newer agent has used it"
@@ -105,31 +74,3 @@ def _compare(applied: list[tuple[int, str, str]], migrations: Sequence[Migration
                 f"schema step {number} ({name}) of the store is not step {migration.number} ({migration.name}) "
                 "of this agent: another version has made it"
             )
-
-
-def _apply(connection: sqlite3.Connection, migration: Migration, now: datetime) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for statement in split_statements(migration.sql):
-            connection.execute(statement)
-        connection.execute(
-            "INSERT INTO schema_migrations (number, name, checksum, applied_at) VALUES (?, ?, ?, ?)",
-            (migration.number, migration.name, migration.checksum, now.isoformat()),
-        )
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def split_statements(script: str) -> Iterator[str]:
-    """The statements of a script; unlike `executescript` this lets them share one transaction."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if ";" in line and sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-    if any(line.strip() and not line.lstrip().startswith("--") for line in statement.splitlines()):
-        raise ValueError("the last statement of the script does not end")

@@ -22,6 +22,7 @@ from typing import Any
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.store.sqlite_connection import SqliteConnection
 
 #: pieces of one transaction, or a few more; bounds how long the first of a group waits for the last
 _GROUP_LIMIT = 1_000
@@ -31,7 +32,7 @@ _GROUP_LIMIT = 1_000
 class _Job:
     """A piece of work, and where its result is awaited."""
 
-    work: Callable[[sqlite3.Connection], Any]
+    work: Callable[[SqliteConnection], Any]
     loop: asyncio.AbstractEventLoop
     result: asyncio.Future[Any]
 
@@ -56,18 +57,18 @@ class Writer:
         metrics: takes `store_commit_seconds`.
     """
 
-    def __init__(self, connection: sqlite3.Connection, *, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, connection: SqliteConnection, *, clock: Clock, metrics: Metrics) -> None:
         self._connection = connection
         self._clock = clock
         self._metrics = metrics
         self._jobs: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         self._gathered: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
         self._undone: list[Callable[[], None]] = []
-        self._before_commit: list[Callable[[sqlite3.Connection], None]] = []
+        self._before_commit: list[Callable[[SqliteConnection], None]] = []
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[sqlite3.Connection], Any]) -> asyncio.Future[Any]:
+    def submit(self, work: Callable[[SqliteConnection], Any]) -> asyncio.Future[Any]:
         """Queue a piece of work; the future is done once its group is on disk.
 
         The work is done even if the future is cancelled meanwhile. What is submitted in one turn of the loop is handed
@@ -92,11 +93,11 @@ class Writer:
             self._jobs.put(gathered)
 
     def on_undone(self, told: Callable[[], None]) -> None:
-        """See `Database.on_undone`."""
+        """See `database.Database.on_undone`."""
         self._undone.append(told)
 
-    def before_commit(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        """See `Database.before_commit`."""
+    def before_commit(self, work: Callable[[SqliteConnection], None]) -> None:
+        """See `database.Database.before_commit`."""
         self._before_commit.append(work)
 
     def close(self) -> None:
@@ -193,7 +194,7 @@ class Writer:
         outcomes = outcomes + [None] * (size - len(outcomes))
         return [each if isinstance(each, _Failed) else _Failed(_unavailable(error)) for each in outcomes]
 
-    def _finish(self, connection: sqlite3.Connection) -> None:
+    def _finish(self, connection: SqliteConnection) -> None:
         for work in self._before_commit:
             work(connection)
 

@@ -4,8 +4,8 @@
 -- name: read_meta
 SELECT value FROM meta WHERE key = :key;
 
--- name: write_meta
-INSERT INTO meta (key, value) VALUES (:key, :value);
+-- name: write_meta_once
+INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO NOTHING;
 
 -- name: read_progress
 SELECT first_block, scanned_to, complete, synced_once FROM chain_progress
@@ -59,6 +59,9 @@ VALUES ((SELECT current FROM chain_epoch) + :ahead, :block_number, :log_index, :
 -- name: read_decisions
 SELECT number, decided_at_us, decided_by, kind, body FROM decisions ORDER BY number;
 
+-- name: lock_decisions
+-- There is one writer: nothing needs a lock.
+SELECT 1;
+
 -- name: write_decision
-INSERT INTO decisions (decided_at_us, decided_by, kind, body) VALUES (:decided_at_us, :decided_by, :kind, :body)
-RETURNING number;
+INSERT INTO decisions (decided_at_us, decided_by, kind, body) VALUES (:decided_at_us, :decided_by, :kind, :body);

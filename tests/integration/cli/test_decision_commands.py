@@ -18,7 +18,7 @@ from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.party import Party
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.chain_harness import Lines
 from tests.consent_factories import OTHER_OPERATOR, a_history, address_of
 
@@ -46,7 +46,7 @@ async def no_status() -> Status:
 async def store(config_file: Path) -> Path:
     """A store that holds nothing; nobody has it open."""
     path = config_file.parent / "agent.db"
-    await (await Database.open(path, metrics=Metrics(), clock=SystemClock())).close()
+    await (await SqliteDatabase.open(path, metrics=Metrics(), clock=SystemClock())).close()
     return path
 
 
@@ -58,7 +58,7 @@ async def agent(config_file: Path) -> AsyncIterator[ConsentView]:
     history.party(Party("NL", "NEW"), operator=OTHER_OPERATOR, address=address_of("NL*BIL"))
     view = ConsentView(clock=clock, max_staleness_seconds=60, metrics=metrics)
     view.publish(history.index())
-    database = await Database.open(config_file.parent / "agent.db", metrics=metrics, clock=clock)
+    database = await SqliteDatabase.open(config_file.parent / "agent.db", metrics=metrics, clock=clock)
     decider = Decider(store=DecisionStore(database), view=view, clock=clock, log=Lines(), withdraw=withdrawn)
     server = AdminServer(
         settings=AdminSettings(listen_port=0, token=TOKEN),
@@ -123,7 +123,7 @@ async def test_without_an_agent_its_store_takes_the_decision(calling: Calling, c
 
 
 async def test_a_store_that_an_agent_uses_is_left_alone(calling: Calling, config_file: Path, store: Path) -> None:
-    database = await Database.open(store, metrics=Metrics(), clock=SystemClock())
+    database = await SqliteDatabase.open(store, metrics=Metrics(), clock=SystemClock())
     try:
         refused = await calling("stop", "add", "--provider", "NL*BIL", "--config", config_file)
     finally:

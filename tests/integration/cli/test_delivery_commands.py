@@ -24,7 +24,7 @@ from ocn_permission_agent.outbox.model import AttemptVerdict, DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
 from ocn_permission_agent.outbox.sqlite_casework import SqliteCasework
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.desks import a_closed_desk
 from tests.outbox_fixtures import ANALYTICS, BILLING, Lines, a_plan, an_attempt, an_outbox, cdr, session
 
@@ -32,7 +32,7 @@ Calling = Callable[..., Awaitable[Any]]
 TOKEN = "a-token-of-enough-length"
 
 
-async def fill(database: Database) -> SqliteOutbox:
+async def fill(database: SqliteDatabase) -> SqliteOutbox:
     """1 and 2: a CDR that two services refused. 3: a session that is owed. 4: a CDR that was delivered."""
     clock, store = SystemClock(), an_outbox(database)
     await store.record(a_plan(cdr("c1"), BILLING, ANALYTICS, at=clock.now()))
@@ -67,7 +67,7 @@ async def no_status() -> Status:
 async def agent(config_file: Path) -> AsyncIterator[Running]:
     """What a running agent's admin listener does."""
     metrics, clock = Metrics(), SystemClock()
-    database = await Database.open(config_file.parent / "agent.db", metrics=metrics, clock=clock)
+    database = await SqliteDatabase.open(config_file.parent / "agent.db", metrics=metrics, clock=clock)
     store, notes, lines = await fill(database), NotCopiedBook(), Lines()
     casework = SqliteCasework(database, settings=DeliverySettings(), ledger=SqliteLedger(database))
     revived: list[None] = []
@@ -179,7 +179,7 @@ async def test_what_cannot_be_understood_is_refused_with_a_sentence(
 
 
 async def test_without_an_agent_its_store_tells_and_is_worked_on(calling: Calling, config_file: Path) -> None:
-    database = await Database.open(config_file.parent / "agent.db", metrics=Metrics(), clock=SystemClock())
+    database = await SqliteDatabase.open(config_file.parent / "agent.db", metrics=Metrics(), clock=SystemClock())
     await fill(database)
     await database.close()
     listed = await calling("deliveries", "list", "--json", "--config", config_file)

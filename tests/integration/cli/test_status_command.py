@@ -18,7 +18,7 @@ from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.gaps import GapSum
 from ocn_permission_agent.outbox.model import DeliveryState
 from ocn_permission_agent.outbox.store import Counts
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.desks import a_closed_desk
 
 Calling = Callable[..., Awaitable[Any]]
@@ -120,7 +120,7 @@ async def test_another_program_at_the_admin_port_is_told(calling: Calling, confi
 
 async def test_without_an_agent_its_store_is_read_and_not_changed(calling: Calling, config_file: Path) -> None:
     store = config_file.with_name("agent.db")
-    database = await Database.open(store, metrics=Metrics(), clock=SystemClock())
+    database = await SqliteDatabase.open(store, metrics=Metrics(), clock=SystemClock())
     await database.write(
         lambda connection: connection.execute(
             "INSERT INTO chain_blocks (epoch, number, hash, parent_hash, time_s) VALUES (0, 77, ?, ?, 1772355600)",
@@ -144,7 +144,7 @@ async def test_without_an_agent_its_store_is_read_and_not_changed(calling: Calli
 
 async def test_the_store_is_read_beside_a_running_agent_that_has_no_token(calling: Calling, config_file: Path) -> None:
     without_token(config_file)
-    database = await Database.open(config_file.with_name("agent.db"), metrics=Metrics(), clock=SystemClock())
+    database = await SqliteDatabase.open(config_file.with_name("agent.db"), metrics=Metrics(), clock=SystemClock())
 
     finished = await calling("status", "--config", config_file)
     await database.close()

@@ -17,8 +17,8 @@ from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.store import Counts
 from ocn_permission_agent.store.backup import back_up
-from ocn_permission_agent.store.database import Database
 from ocn_permission_agent.store.migrations import shipped_migrations
+from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.desks import a_closed_desk
 
 Calling = Callable[..., Awaitable[Any]]
@@ -26,8 +26,8 @@ TOKEN = "a-token-of-enough-length"
 
 
 async def a_store(path: Path, *, steps: int | None = None) -> None:
-    migrations = shipped_migrations()[:steps]
-    await (await Database.open(path, metrics=Metrics(), clock=SystemClock(), migrations=migrations)).close()
+    migrations = shipped_migrations("sqlite")[:steps]
+    await (await SqliteDatabase.open(path, metrics=Metrics(), clock=SystemClock(), migrations=migrations)).close()
 
 
 def schema_of(path: Path) -> int:
@@ -74,7 +74,7 @@ async def test_a_running_agent_copies_its_store(
     assert (done.code, done.err) == (0, "")
     size = (tmp_path / "copy.db").stat().st_size
     assert done.out == f"{tmp_path / 'copy.db'}: {size} bytes.\n"
-    assert schema_of(tmp_path / "copy.db") == len(shipped_migrations())
+    assert schema_of(tmp_path / "copy.db") == len(shipped_migrations("sqlite"))
     again = await calling("backup", "copy.db", "--config", config_file, **where)
     assert again.code == 1
     assert "overwrites nothing" in again.err
@@ -96,14 +96,14 @@ async def test_migrate_says_what_it_did(calling: Calling, config_file: Path, tmp
     assert (missing.code, "no store" in missing.err) == (1, True)
     await a_store(tmp_path / "agent.db", steps=2)
     done = await calling("migrate", "--config", config_file)
-    steps = ", ".join(f"{step.number:04}_{step.name}" for step in shipped_migrations()[2:])
+    steps = ", ".join(f"{step.number:04}_{step.name}" for step in shipped_migrations("sqlite")[2:])
     assert (done.code, done.out) == (0, f"{tmp_path / 'agent.db'}: applied {steps}.\n")
     again = await calling("migrate", "--config", config_file)
     assert (again.code, "nothing to do" in again.out) == (0, True)
 
 
 async def test_migrate_leaves_a_running_agents_store_alone(calling: Calling, config_file: Path, tmp_path: Path) -> None:
-    database = await Database.open(tmp_path / "agent.db", metrics=Metrics(), clock=SystemClock())
+    database = await SqliteDatabase.open(tmp_path / "agent.db", metrics=Metrics(), clock=SystemClock())
     refused = await calling("migrate", "--config", config_file)
     await database.close()
     assert (refused.code, "in use by another agent" in refused.err) == (1, True)

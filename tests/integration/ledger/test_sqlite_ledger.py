@@ -16,7 +16,7 @@ from ocn_permission_agent.ocn.keys import OperatorKey, recover
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.model import AttemptVerdict, DeliveryState
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.fakes import FakeClock
 from tests.outbox_fixtures import (
     AGREEMENT,
@@ -35,7 +35,7 @@ KEY = OperatorKey(b"\x11" * 32)
 
 
 class Kept:
-    def __init__(self, database: Database, clock: FakeClock) -> None:
+    def __init__(self, database: SqliteDatabase, clock: FakeClock) -> None:
         self.database, self.clock = database, clock
         self.ledger = SqliteLedger(database)
         self.store: SqliteOutbox = an_outbox(database)
@@ -64,7 +64,7 @@ class Kept:
 @pytest.fixture
 async def kept(tmp_path: Path) -> AsyncIterator[Kept]:
     clock = FakeClock()
-    database = await Database.open(tmp_path / "agent.db", metrics=Metrics(), clock=clock)
+    database = await SqliteDatabase.open(tmp_path / "agent.db", metrics=Metrics(), clock=clock)
     yield Kept(database, clock)
     await database.close()
 

@@ -21,7 +21,7 @@ from ocn_permission_agent.outbox.model import AttemptVerdict, Delivery, Delivery
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
 from ocn_permission_agent.outbox.store import Scope
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.fakes import FakeClock
 from tests.outbox_fixtures import (
     AGREEMENT,
@@ -50,11 +50,11 @@ class Script:
         self.path = path
         self.clock = FakeClock()
         self.chance = random.Random(1)  # noqa: S311
-        self.database: Database
+        self.database: SqliteDatabase
         self.store: SqliteOutbox
 
     async def open(self) -> None:
-        self.database = await Database.open(self.path, metrics=Metrics(), clock=self.clock)
+        self.database = await SqliteDatabase.open(self.path, metrics=Metrics(), clock=self.clock)
         self.store = an_outbox(self.database, settings=SETTINGS, salt=self.salt)
         assert await self.store.recover(self.clock.now()) == ()
 

@@ -11,6 +11,7 @@ import pytest
 
 from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery
+from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.fakes import FakeClock
 from tests.outbox_carrier import dispatching
 from tests.outbox_desk import Outboxed
@@ -45,6 +46,7 @@ async def _quietly(work: object) -> bool:
 
 async def pragma(outboxed: Outboxed, text: str) -> None:
     """Beside any transaction: a read-only one could not even begin."""
+    assert isinstance(outboxed.database, SqliteDatabase)
     connection = outboxed.database._writer._connection
     await asyncio.to_thread(lambda: connection.execute(f"PRAGMA {text}").fetchall())
 

@@ -42,7 +42,8 @@ def test_an_unpacked_wheel_reads_its_own_data_and_runs(wheel: Path, tmp_path: Pa
         "import ocn_permission_agent, ocn_permission_agent.app\n"
         "from ocn_permission_agent.sandbox.contracts import own_contracts\n"
         "from ocn_permission_agent.store.migrations import shipped_migrations\n"
-        "assert len(shipped_migrations()) >= 2 and own_contracts().registry.bytecode\n"
+        "assert all(len(shipped_migrations(dialect)) >= 2 for dialect in ('sqlite', 'postgres'))\n"
+        "assert own_contracts().registry.bytecode\n"
         "print(ocn_permission_agent.__file__)\n"
     )
     done = subprocess.run(

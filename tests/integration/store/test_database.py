@@ -14,29 +14,31 @@ import pytest
 
 from ocn_permission_agent.errors import StoreMismatch, StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
-from ocn_permission_agent.store.database import Database
 from ocn_permission_agent.store.migrations import Migration
+from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.fakes import FakeClock
 
 NOTES = Migration(number=1, name="notes", sql="CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT UNIQUE) STRICT;")
 
 
-async def opened(path: Path, *steps: Migration, metrics: Metrics | None = None) -> Database:
-    return await Database.open(path, metrics=metrics or Metrics(), clock=FakeClock(), migrations=steps or (NOTES,))
+async def opened(path: Path, *steps: Migration, metrics: Metrics | None = None) -> SqliteDatabase:
+    return await SqliteDatabase.open(
+        path, metrics=metrics or Metrics(), clock=FakeClock(), migrations=steps or (NOTES,)
+    )
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
+async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
     database = await opened(tmp_path / "agent.db")
     yield database
     await database.close()
 
 
-async def add(database: Database, text: str) -> None:
+async def add(database: SqliteDatabase, text: str) -> None:
     await database.write(lambda connection: connection.execute("INSERT INTO notes (text) VALUES (?)", (text,)))
 
 
-async def texts(database: Database) -> list[str]:
+async def texts(database: SqliteDatabase) -> list[str]:
     return await database.read(lambda connection: [row["text"] for row in connection.execute("SELECT text FROM notes")])
 
 
@@ -62,7 +64,7 @@ async def test_many_writers_share_few_commits(tmp_path: Path) -> None:
     await database.close()
 
 
-async def test_work_that_arrives_during_a_commit_is_not_forgotten(database: Database) -> None:
+async def test_work_that_arrives_during_a_commit_is_not_forgotten(database: SqliteDatabase) -> None:
     # performance.md: a group-commit coroutine lost the wake-up of what arrived while it waited for its pool.
     for number in range(200):
         entered, leave = threading.Event(), threading.Event()
@@ -80,7 +82,7 @@ async def test_work_that_arrives_during_a_commit_is_not_forgotten(database: Data
     assert len(await texts(database)) == 200
 
 
-async def test_a_piece_that_fails_undoes_only_itself(database: Database) -> None:
+async def test_a_piece_that_fails_undoes_only_itself(database: SqliteDatabase) -> None:
     class Unwilling(Exception):
         pass
 
@@ -102,7 +104,7 @@ async def test_a_piece_that_fails_undoes_only_itself(database: Database) -> None
     assert (await texts(database), outcomes) == (["before", "after"], ["told"])
 
 
-async def test_an_error_of_the_engine_is_the_store_being_unavailable(database: Database) -> None:
+async def test_an_error_of_the_engine_is_the_store_being_unavailable(database: SqliteDatabase) -> None:
     await add(database, "once")
     with pytest.raises(StoreUnavailable, match="UNIQUE"):
         await add(database, "once")
@@ -110,7 +112,7 @@ async def test_an_error_of_the_engine_is_the_store_being_unavailable(database: D
         await database.read(lambda connection: connection.execute("SELECT * FROM absent"))
 
 
-async def test_a_transaction_that_is_lost_fails_every_piece_of_its_group(database: Database) -> None:
+async def test_a_transaction_that_is_lost_fails_every_piece_of_its_group(database: SqliteDatabase) -> None:
     entered, leave = threading.Event(), threading.Event()
 
     def hold(_: sqlite3.Connection) -> None:
@@ -140,12 +142,12 @@ async def _failing(work: Awaitable[object]) -> str:
     return str(told.value)
 
 
-async def test_reading_cannot_write(database: Database) -> None:
+async def test_reading_cannot_write(database: SqliteDatabase) -> None:
     with pytest.raises(StoreUnavailable, match="readonly"):
         await database.read(lambda connection: connection.execute("INSERT INTO notes (text) VALUES ('x')"))
 
 
-async def test_work_of_a_cancelled_caller_is_still_done(database: Database) -> None:
+async def test_work_of_a_cancelled_caller_is_still_done(database: SqliteDatabase) -> None:
     entered, leave = threading.Event(), threading.Event()
 
     def slow(connection: sqlite3.Connection) -> None:
@@ -243,7 +245,7 @@ async def test_a_migration_that_fails_leaves_the_store_as_it_was(tmp_path: Path)
 
 
 async def test_the_shipped_migrations_apply_to_an_empty_file(tmp_path: Path) -> None:
-    database = await Database.open(tmp_path / "agent.db", metrics=Metrics(), clock=FakeClock())
+    database = await SqliteDatabase.open(tmp_path / "agent.db", metrics=Metrics(), clock=FakeClock())
     assert "CREATE TABLE lanes" in await database.dump()
     await database.close()
 
@@ -253,12 +255,12 @@ import asyncio, sys
 from pathlib import Path
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.metrics import Metrics
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.sqlite import SqliteDatabase
 from ocn_permission_agent.store.migrations import Migration
 
 async def main():
     notes = Migration(number=1, name="notes", sql=sys.argv[2])
-    database = await Database.open(Path(sys.argv[1]), metrics=Metrics(), clock=SystemClock(), migrations=(notes,))
+    database = await SqliteDatabase.open(Path(sys.argv[1]), metrics=Metrics(), clock=SystemClock(), migrations=(notes,))
     async def writer(name):
         for number in range(10**9):
             text = f"{name}-{number}"

@@ -69,7 +69,7 @@ def test_every_query_that_is_shown_fits_the_schema() -> None:
         for query in re.findall(r'^sqlite3 [^\n]*"\n(.*?)"\n', page.read_text(), re.MULTILINE | re.DOTALL)
     ]
     with closing(sqlite3.connect(":memory:")) as store:
-        for step in shipped_migrations():
+        for step in shipped_migrations("sqlite"):
             store.executescript(step.sql)
 
         assert [store.execute(query).fetchall() for query in queries] == [[]] * len(queries) != []

@@ -1,6 +1,7 @@
 import pytest
 
-from ocn_permission_agent.store.migrations import shipped_migrations, split_statements
+from ocn_permission_agent.store.migrations import shipped_migrations
+from ocn_permission_agent.store.sqlite_migrations import split_statements
 from ocn_permission_agent.store.statements import parse_statements
 
 
@@ -38,7 +39,8 @@ def test_a_script_that_breaks_off_is_refused() -> None:
         list(split_statements("CREATE TABLE a (t TEXT)"))
 
 
-def test_the_shipped_migrations_are_numbered_without_a_gap() -> None:
-    numbers = [migration.number for migration in shipped_migrations()]
-    assert numbers == list(range(1, len(numbers) + 1))
-    assert numbers
+def test_the_shipped_migrations_are_numbered_without_a_gap_and_alike_in_both_dialects() -> None:
+    steps = [(migration.number, migration.name) for migration in shipped_migrations("sqlite")]
+    assert [number for number, _ in steps] == list(range(1, len(steps) + 1))
+    assert steps
+    assert [(migration.number, migration.name) for migration in shipped_migrations("postgres")] == steps

@@ -1,0 +1,70 @@
+-- Statements of chain/store.py and chain/decisions.py. :ahead is 0 for the current epoch, 1 for the one being read
+-- beside it.
+
+-- name: read_meta
+SELECT value FROM meta WHERE key = :key;
+
+-- name: write_meta_once
+INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO NOTHING;
+
+-- name: read_progress
+SELECT first_block, scanned_to, complete, synced_once FROM chain_progress
+WHERE epoch = (SELECT current FROM chain_epoch) + :ahead;
+
+-- name: write_progress
+INSERT INTO chain_progress (epoch, first_block, scanned_to, complete, synced_once)
+VALUES ((SELECT current FROM chain_epoch) + :ahead, :first_block, :scanned_to, :complete, :synced_once)
+ON CONFLICT (epoch) DO UPDATE SET
+    first_block = excluded.first_block,
+    scanned_to  = excluded.scanned_to,
+    complete    = excluded.complete,
+    synced_once = excluded.synced_once;
+
+-- name: read_events
+SELECT kind, body FROM chain_events
+WHERE epoch = (SELECT current FROM chain_epoch) + :ahead AND block_number > :after AND block_number <= :until
+ORDER BY block_number, log_index;
+
+-- name: read_blocks
+SELECT number, hash, parent_hash, time_s FROM chain_blocks
+WHERE epoch = (SELECT current FROM chain_epoch) + :ahead ORDER BY number;
+
+-- name: drop_events
+DELETE FROM chain_events WHERE epoch = (SELECT current FROM chain_epoch) + :ahead AND block_number > :above;
+
+-- name: drop_blocks_above
+DELETE FROM chain_blocks WHERE epoch = (SELECT current FROM chain_epoch) + :ahead AND number > :above;
+
+-- name: drop_blocks_below
+DELETE FROM chain_blocks WHERE epoch = (SELECT current FROM chain_epoch) + :ahead AND number < :below;
+
+-- name: drop_progress
+DELETE FROM chain_progress WHERE epoch = (SELECT current FROM chain_epoch) + :ahead;
+
+-- name: next_epoch
+UPDATE chain_epoch SET current = current + 1;
+
+-- name: write_block
+INSERT INTO chain_blocks (epoch, number, hash, parent_hash, time_s)
+VALUES ((SELECT current FROM chain_epoch) + :ahead, :number, :hash, :parent_hash, :time_s);
+
+-- name: write_event
+INSERT INTO chain_events (epoch, block_number, log_index, kind, transaction_hash, body)
+VALUES ((SELECT current FROM chain_epoch) + :ahead, :block_number, :log_index, :kind, :transaction_hash, :body);
+
+-- name: add_event
+INSERT INTO chain_events (epoch, block_number, log_index, kind, transaction_hash, body)
+VALUES ((SELECT current FROM chain_epoch) + :ahead, :block_number, :log_index, :kind, :transaction_hash, :body)
+ON CONFLICT DO NOTHING;
+
+-- name: read_decisions
+SELECT number, decided_at_us, decided_by, kind, body FROM decisions ORDER BY number;
+
+-- name: lock_decisions
+-- Numbers grow in the order of commits, so whoever has seen one has seen all before it.
+LOCK TABLE decisions IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: write_decision
+INSERT INTO decisions (number, decided_at_us, decided_by, kind, body)
+VALUES ((SELECT coalesce(max(number), 0) + 1 FROM decisions), :decided_at_us, :decided_by, :kind, :body)
+RETURNING number;

