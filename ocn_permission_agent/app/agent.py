@@ -99,6 +99,7 @@ class Agent:
         self._stop_asked = asyncio.Event()
         self._hurry_asked = asyncio.Event()
         self._view.on_publish(self._wake_all)
+        self._view.on_clear(self._reconsider_held)
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -314,6 +315,10 @@ class Agent:
     def _wake_dispatcher(self) -> None:
         if self._engine is not None:
             self._engine.dispatcher.wake()
+
+    def _reconsider_held(self) -> None:
+        if self._engine is not None:
+            self._engine.dispatcher.reconsider()
 
     def _wake_all(self) -> None:
         if self._engine is not None:

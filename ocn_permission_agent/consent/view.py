@@ -29,6 +29,7 @@ class ConsentView:
         #: monotonic time at which the head last advanced; None until the first complete poll of this run
         self._advanced_at: float | None = None
         self._told: list[Callable[[], None]] = []
+        self._told_when_clear: list[Callable[[], None]] = []
         metrics.consent_view_age_seconds.set_function(self.age_seconds)
 
     @property
@@ -38,10 +39,14 @@ class ConsentView:
 
     def publish(self, index: ConsentIndex) -> None:
         """Take over what a complete poll found. Only another block than before makes the view younger."""
+        was_clear = self.clear
         if self._advanced_at is None or index.block_hash != self._index.block_hash:
             self._advanced_at = self._clock.monotonic()
         self._index = index.decided(self._decisions)
         self._tell()
+        if self.clear and not was_clear:
+            for tell in self._told_when_clear:
+                tell()
 
     def amend(self, index: ConsentIndex) -> None:
         """Take over another judgement of what is known already; unlike a complete poll it makes nothing younger."""
@@ -63,6 +68,10 @@ class ConsentView:
         """Have `tell` called after every publication; it must be quick and must not fail."""
         self._told.append(tell)
 
+    def on_clear(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called after a publication that ended a doubt about the view itself; as for `on_publish`."""
+        self._told_when_clear.append(tell)
+
     def restore(self, index: ConsentIndex) -> None:
         """Take over what the store remembers: known, but not fresh until the first complete poll."""
         self._index = index.decided(self._decisions)
@@ -83,6 +92,11 @@ class ConsentView:
     def fresh(self) -> bool:
         """Whether copies may leave."""
         return self.age_seconds() < self._max_staleness_seconds
+
+    @property
+    def clear(self) -> bool:
+        """Whether the view as a whole is in no doubt (C8, C12)."""
+        return self.fresh and self._index.doubt is None and self._index.distrust is None
 
     @property
     def block_from_the_future(self) -> bool:

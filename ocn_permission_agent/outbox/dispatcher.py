@@ -91,6 +91,7 @@ class Dispatcher:
         self._spread = spread
         self._woken = asyncio.Event()
         self._stopping = False
+        self._clear_again = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -102,6 +103,11 @@ class Dispatcher:
     def wake(self) -> None:
         """Something may be due: new copies, a new view of consent."""
         self._woken.set()
+
+    def reconsider(self) -> None:
+        """Our view is in no doubt any more: what is held is looked at now, not when its pause is over."""
+        self._clear_again = True
+        self.wake()
 
     async def run(self) -> None:
         """Deliver until `stop`; may be run again after a failure.
@@ -120,6 +126,7 @@ class Dispatcher:
                 now, began = self._clock.now(), self._clock.monotonic()
                 try:
                     await self._mind_the_clock(now, began)
+                    await self._hurry_held(now)
                     for delivery in await self._claim(now, began):
                         self._begin(group, delivery)
                     seconds = await self._nap_seconds(now, began)
@@ -154,6 +161,11 @@ class Dispatcher:
             await self._store.bring_forward(now=now, by=by)
             self._report.clock_put_back(by.total_seconds())
         self._clock_began = started_at
+
+    async def _hurry_held(self, now: datetime) -> None:
+        if self._clear_again:
+            await self._store.hurry_held(now)
+            self._clear_again = False
 
     async def _claim(self, now: datetime, monotonic: float) -> tuple[Delivery, ...]:
         most = self._settings.max_in_flight

@@ -162,6 +162,10 @@ class SqliteOutbox:
 
         return await self._database.write(work)
 
+    async def hurry_held(self, now: datetime) -> None:
+        """See `OutboxStore.hurry_held`."""
+        await self._database.write(lambda connection: self._sql.do(connection, "hurry_held", now=to_us(now)))
+
     async def next_due(self, now: datetime) -> datetime | None:
         """See `OutboxStore.next_due`."""
         rows = await self._database.read(lambda connection: self._sql.rows(connection, "next_due", now=to_us(now)))

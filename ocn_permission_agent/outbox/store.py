@@ -136,6 +136,10 @@ class OutboxStore(Protocol):
         """After a start: free what a dead process had claimed; what it had begun to send is returned, still claimed."""
         ...
 
+    async def hurry_held(self, now: datetime) -> None:
+        """Make all that is held due at once: what it waits for may have come."""
+        ...
+
     async def next_due(self, now: datetime) -> datetime | None:
         """When there will be something to claim that is not due yet; None if there is nothing."""
         ...

@@ -300,6 +300,10 @@ SET due_at_us = max(resting_until_us,
 WHERE channel_id IN (SELECT id FROM channels WHERE provider_id = :provider_id AND still_since_us IS NULL)
   AND in_flight = 0 AND due_at_us > :now AND id <> :lane_id;
 
+-- name: hurry_held
+UPDATE lanes SET due_at_us = max(resting_until_us, :now)
+WHERE held_since_us IS NOT NULL AND in_flight = 0 AND due_at_us > :now;
+
 -- ------------------------------------------------------------------------------------------------------- upkeep
 
 -- name: bring_lanes_forward

@@ -10,7 +10,7 @@ from tests.consent_factories import OWN_OPERATOR, a_history, transaction
 from tests.fakes import FakeClock
 
 
-def an_index_at(number: int, time: datetime) -> ConsentIndex:
+def an_index_at(number: int, time: datetime, *, distrust: str | None = None, doubt: str | None = None) -> ConsentIndex:
     return ConsentIndex(
         facts=a_history().facts(),
         block_number=number,
@@ -19,6 +19,8 @@ def an_index_at(number: int, time: datetime) -> ConsentIndex:
         own_operator=OWN_OPERATOR,
         confirmations=0,
         settings=ConsentSettings(),
+        distrust=distrust,
+        doubt=doubt,
     )
 
 
@@ -88,3 +90,22 @@ def test_whoever_wants_to_know_is_told_of_each_publication() -> None:
     view.publish(an_index_at(1, clock.now()))
     view.publish(an_index_at(2, clock.now()))
     assert told == [1, 2]
+
+
+def test_those_who_hold_are_told_when_a_doubt_ends_and_only_then() -> None:
+    clock = FakeClock()
+    view = a_view(clock)
+    told: list[int] = []
+    view.on_clear(lambda: told.append(view.index.block_number))
+    view.publish(an_index_at(1, clock.now()))
+    view.publish(an_index_at(2, clock.now()))
+    assert told == [1], "the first poll of a run ends the first doubt"
+    clock.step(60)
+    view.publish(an_index_at(3, clock.now()))
+    assert told == [1, 3], "nobody looked while it was stale"
+    view.amend(an_index_at(3, clock.now(), distrust="another chain"))
+    assert (view.fresh, view.clear) == (True, False)
+    view.publish(an_index_at(3, clock.now()))
+    view.publish(an_index_at(4, clock.now(), doubt="they contradict each other"))
+    view.publish(an_index_at(5, clock.now()))
+    assert told == [1, 3, 3, 5]
