@@ -16,7 +16,7 @@ from statistics import median
 
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.consent.address import Address, AgreementId, address
-from ocn_permission_agent.ledger.sqlite import SqliteLedger
+from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.request import parse_request
@@ -51,7 +51,7 @@ class _Bench:
         self._clock = clock
         self._number = 0
         self.store = SqliteOutbox(
-            database, settings=DeliverySettings(), ledger=SqliteLedger(database), metrics=Metrics()
+            database, settings=DeliverySettings(), ledger=LedgerStore(database), metrics=Metrics()
         )
 
     def plans(self, count: int, provider: Address = _WELL, size: int = _BODY_BYTES) -> Iterator[CopyPlan]:

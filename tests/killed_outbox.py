@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ocn_permission_agent.clock import SystemClock
-from ocn_permission_agent.ledger.sqlite import SqliteLedger
+from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.net.client import HttpTransport
 from ocn_permission_agent.ocn.keys import OperatorKey
@@ -151,7 +151,7 @@ async def main(path: str, url: str, run: str, moment: str, count: int) -> None:
     MortalDatabase.fate = MortalOutbox.fate = MortalCourier.fate = fate
     database = await MortalDatabase.open(Path(path), metrics=metrics, clock=clock)
     assert isinstance(database, MortalDatabase)
-    store = MortalOutbox(database, settings=SETTINGS, ledger=SqliteLedger(database), metrics=metrics)
+    store = MortalOutbox(database, settings=SETTINGS, ledger=LedgerStore(database), metrics=metrics)
     async with HttpTransport.trusted() as transport:
         courier = MortalCourier(
             view=StatedView(),

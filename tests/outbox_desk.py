@@ -6,7 +6,7 @@ from typing import Any
 
 from ocn_permission_agent.consent.address import AgreementId
 from ocn_permission_agent.ledger.entry import Entry, read_entry
-from ocn_permission_agent.ledger.sqlite import SqliteLedger
+from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.request import OcpiRequest
 from ocn_permission_agent.outbox.after_attempt import Wait, after_attempt, before_attempt
@@ -87,5 +87,5 @@ class Outboxed:
 
     async def entries(self) -> list[Entry]:
         """Of the customer's ledger, in order."""
-        chain = await SqliteLedger(self.database).chain(CUSTOMER_ADDRESS)
+        chain = await LedgerStore(self.database).chain(CUSTOMER_ADDRESS)
         return [] if chain is None else [read_entry(each.text) for each in chain.entries if each.text is not None]

@@ -11,7 +11,7 @@ from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.address import Address, AgreementId, address
 from ocn_permission_agent.consent.index import ProviderRoute
 from ocn_permission_agent.consent.verdict import Standing, Verdict
-from ocn_permission_agent.ledger.sqlite import SqliteLedger
+from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.ocpi.party import Party
@@ -146,7 +146,7 @@ def an_outbox(
     salt: Callable[[], bytes] | None = None,
 ) -> SqliteOutbox:
     """The outbox with the ledger, as the agent composes them."""
-    ledger = SqliteLedger(database) if salt is None else SqliteLedger(database, salt=salt)
+    ledger = LedgerStore(database) if salt is None else LedgerStore(database, salt=salt)
     return SqliteOutbox(database, settings=settings or DeliverySettings(), ledger=ledger, metrics=metrics or Metrics())
 
 

@@ -9,11 +9,11 @@ import structlog
 from ocn_permission_agent.admin.clerk import Clerk
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.config import Config
-from ocn_permission_agent.ledger.sqlite import SqliteLedger
+from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.casework import NotCopiedBook
 from ocn_permission_agent.outbox.settings import DeliverySettings
-from ocn_permission_agent.outbox.sqlite_casework import SqliteCasework
+from ocn_permission_agent.outbox.stored_casework import StoredCasework
 from ocn_permission_agent.store.looking import ReadOnlyDatabase
 from ocn_permission_agent.store.sqlite import SqliteDatabase
 
@@ -47,9 +47,9 @@ async def handle(config: Config, work: Callable[[Clerk], Awaitable[T]]) -> T:
         await database.close()
 
 
-def casework_of(database: SqliteDatabase, settings: DeliverySettings) -> SqliteCasework:
+def casework_of(database: SqliteDatabase, settings: DeliverySettings) -> StoredCasework:
     """The casework of a store, entered into its ledger."""
-    return SqliteCasework(database, settings=settings, ledger=SqliteLedger(database))
+    return StoredCasework(database, settings=settings, ledger=LedgerStore(database))
 
 
 def _clerk(database: SqliteDatabase, settings: DeliverySettings) -> Clerk:

@@ -18,7 +18,7 @@ from ocn_permission_agent.config import Config
 from ocn_permission_agent.consent.address import address
 from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.ledger.keeping import Keeper
-from ocn_permission_agent.ledger.sqlite import SqliteLedger
+from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.net.client import HttpTransport
@@ -27,7 +27,7 @@ from ocn_permission_agent.outbox.casework import Casework, NotCopiedBook
 from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.dispatcher import Dispatcher
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
-from ocn_permission_agent.outbox.sqlite_casework import SqliteCasework
+from ocn_permission_agent.outbox.stored_casework import StoredCasework
 from ocn_permission_agent.outbox.upkeep import Upkeep
 from ocn_permission_agent.proxy.tls import node_context
 from ocn_permission_agent.store.sqlite import SqliteDatabase
@@ -85,8 +85,8 @@ async def open_engine(
     endpoints = Endpoints(rpcs=rpcs, settings=config.chain, clock=clock, metrics=metrics, log=log)
     own = await opened.enter_async_context(HttpTransport.trusted(tls=node_context(config.node.ca_file)))
     remote = await opened.enter_async_context(HttpTransport.guarded(config.network))
-    ledger = SqliteLedger(database)
-    casework = SqliteCasework(database, settings=config.delivery, ledger=ledger)
+    ledger = LedgerStore(database)
+    casework = StoredCasework(database, settings=config.delivery, ledger=ledger)
     outbox = SqliteOutbox(database, settings=config.delivery, ledger=ledger, metrics=metrics)
     watcher = Watcher(
         endpoints=endpoints,

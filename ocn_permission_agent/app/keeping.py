@@ -16,6 +16,7 @@ from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.outbox.gap_store import StoredGaps
 from ocn_permission_agent.outbox.gaps import GapBook, GapSum, total_by_reason
 from ocn_permission_agent.outbox.generation import RAISED_EVERY_SECONDS, Generation
 from ocn_permission_agent.outbox.intents import Intents
@@ -23,7 +24,6 @@ from ocn_permission_agent.outbox.recorder import Recorder
 from ocn_permission_agent.outbox.rows import to_us
 from ocn_permission_agent.outbox.spool import Spool
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
-from ocn_permission_agent.outbox.sqlite_gaps import SqliteGaps
 from ocn_permission_agent.store.backup import back_up
 from ocn_permission_agent.store.database import Database
 
@@ -57,7 +57,7 @@ class Keeping:
             log=log,
         )
         self._generation = Generation(_beside(store_path, "generation"), clock=clock, gaps=self.gaps, log=log)
-        self._written: SqliteGaps | None = None
+        self._written: StoredGaps | None = None
 
     async def attach(self, database: Database, outbox: SqliteOutbox) -> None:
         """The store is open; nothing has been sent from it yet.
@@ -65,7 +65,7 @@ class Keeping:
         Raises:
             StoreUnavailable: not any more.
         """
-        written = SqliteGaps(database)
+        written = StoredGaps(database)
         await self._generation.begin(written, outbox)
         await self.recorder.attach(outbox, written)
         self._written = written
@@ -116,7 +116,7 @@ class Keeping:
         unwritten = self.gaps.unwritten()
         return total_by_reason((*await self._store().totals(), *unwritten))
 
-    def _store(self) -> SqliteGaps:
+    def _store(self) -> StoredGaps:
         if self._written is None:
             raise StoreUnavailable("the store is not open")
         return self._written

@@ -8,9 +8,9 @@ from pathlib import Path
 from ocn_permission_agent import __version__
 from ocn_permission_agent.admin.status import ChainStatus, Status
 from ocn_permission_agent.cli.failing import CommandFailed
+from ocn_permission_agent.outbox.gap_store import read_sum
 from ocn_permission_agent.outbox.gaps import GapSum
 from ocn_permission_agent.outbox.model import DeliveryState
-from ocn_permission_agent.outbox.sqlite_gaps import read_sum
 from ocn_permission_agent.outbox.store import Counts
 from ocn_permission_agent.store.statements import load_statements
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from ocn_permission_agent.clock import Clock
-from ocn_permission_agent.ledger.sqlite import Signer
+from ocn_permission_agent.ledger.store import Signer
 from ocn_permission_agent.log import Log
 
 #: between two looks

@@ -1,8 +1,12 @@
--- The statements of ledger/sqlite.py. The schema with its comments: store/migrations/sqlite/0005_ledger.sql
+-- The statements of ledger/store.py. The schema with its comments: store/migrations/sqlite/0005_ledger.sql
 
 -- name: get_chain
 SELECT customer_address, first_number, link_before, last_number, last_link FROM ledger_chains
 WHERE customer_address = ?;
+
+-- name: lock_chain
+-- There is one writer: it needs no lock.
+SELECT last_number, last_link FROM ledger_chains WHERE customer_address = ?;
 
 -- name: add_chain
 INSERT INTO ledger_chains (customer_address, first_number, link_before, last_number, last_link)

@@ -1,4 +1,4 @@
--- The statements of outbox/sqlite_casework.py.
+-- The statements of outbox/stored_casework.py.
 
 -- name: find
 SELECT d.id, d.state, e.customer, s.provider, c.module, s.interface_role, e.method, l.owner, l.object_id,

@@ -1,4 +1,4 @@
--- The statements of outbox/sqlite_gaps.py and of outbox/sqlite_restore.py.
+-- The statements of outbox/gap_store.py.
 
 -- name: count_details
 SELECT count(*) AS n FROM gaps WHERE reason = :reason AND hour_us = :hour_us AND detailed = 1;

@@ -16,14 +16,14 @@ from ocn_permission_agent.admin.status import Status
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.errors import StoreUnavailable
-from ocn_permission_agent.ledger.sqlite import SqliteLedger
+from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.casework import NotCopiedBook
 from ocn_permission_agent.outbox.model import AttemptVerdict, DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
-from ocn_permission_agent.outbox.sqlite_casework import SqliteCasework
+from ocn_permission_agent.outbox.stored_casework import StoredCasework
 from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.desks import a_closed_desk
 from tests.outbox_fixtures import ANALYTICS, BILLING, Lines, a_plan, an_attempt, an_outbox, cdr, session
@@ -69,7 +69,7 @@ async def agent(config_file: Path) -> AsyncIterator[Running]:
     metrics, clock = Metrics(), SystemClock()
     database = await SqliteDatabase.open(config_file.parent / "agent.db", metrics=metrics, clock=clock)
     store, notes, lines = await fill(database), NotCopiedBook(), Lines()
-    casework = SqliteCasework(database, settings=DeliverySettings(), ledger=SqliteLedger(database))
+    casework = StoredCasework(database, settings=DeliverySettings(), ledger=LedgerStore(database))
     revived: list[None] = []
     server = AdminServer(
         settings=AdminSettings(listen_port=0, token=TOKEN),

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from ocn_permission_agent.ledger.sqlite import SqliteLedger
+from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.casework import Choice, NotCopiedBook
+from ocn_permission_agent.outbox.gap_store import StoredGaps
 from ocn_permission_agent.outbox.gaps import Gap, Gaps
 from ocn_permission_agent.outbox.model import AttemptVerdict, Delivery, DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
-from ocn_permission_agent.outbox.sqlite_casework import SqliteCasework
-from ocn_permission_agent.outbox.sqlite_gaps import SqliteGaps
+from ocn_permission_agent.outbox.stored_casework import StoredCasework
 from ocn_permission_agent.store.database import Database
 from tests.fakes import FakeClock
 from tests.outbox_fixtures import ANALYTICS, BILLING, PROVIDERS, a_plan, an_attempt, cdr, open_outbox, session
@@ -25,7 +25,7 @@ ALL = Choice()
 class Office:
     def __init__(self, database: Database, store: SqliteOutbox, clock: FakeClock) -> None:
         self.database, self.store, self.clock = database, store, clock
-        self.casework = SqliteCasework(database, settings=DeliverySettings(), ledger=SqliteLedger(database))
+        self.casework = StoredCasework(database, settings=DeliverySettings(), ledger=LedgerStore(database))
 
     async def claim(self) -> tuple[Delivery, ...]:
         return await self.store.claim(now=self.clock.now(), room={}, default_room=100)
@@ -210,7 +210,7 @@ async def test_the_story_tells_why_a_request_was_not_copied_or_was_missed(office
     await book.write(office.casework)
     await book.write(office.casework)
     gap = Gap(reason="unknown_outcome", at=office.clock.now(), correlation_id="c-9")
-    await SqliteGaps(office.database).note(Gaps(details=(gap,)))
+    await StoredGaps(office.database).note(Gaps(details=(gap,)))
     story = await office.casework.explain("c-9", now=office.clock.now())
     assert [(each.reason, each.sender, each.method) for each in story.not_copied] == [
         ("receiver_refused", "DE*CPO", "PUT")

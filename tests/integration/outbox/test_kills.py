@@ -16,7 +16,7 @@ import pytest
 
 from ocn_permission_agent.ledger.chain import verify
 from ocn_permission_agent.ledger.entry import read_entry
-from ocn_permission_agent.ledger.sqlite import SqliteLedger
+from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.ocn.keys import OperatorKey, recover
 from tests.fakes import FakeClock
 from tests.killed_outbox import MOMENTS
@@ -98,7 +98,7 @@ async def killed(folder: Path, plan: list[tuple[str, int]]) -> None:
 async def compare_with_the_store(path: Path, held: Held) -> None:
     """Each extra arrival is explained by an attempt that a death cut off; the ledger tells of every CDR."""
     database, store = await open_outbox(path, FakeClock())
-    chain = await SqliteLedger(database).chain(CUSTOMER_ADDRESS)
+    chain = await LedgerStore(database).chain(CUSTOMER_ADDRESS)
     assert chain is not None
     assert verify(chain, signer=OperatorKey(b"\x11" * 32).address, recover=recover) == ()
     entries = [read_entry(each.text) for each in chain.entries if each.text is not None]

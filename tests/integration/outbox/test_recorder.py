@@ -13,6 +13,7 @@ import pytest
 from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.outbox.gap_store import StoredGaps
 from ocn_permission_agent.outbox.gaps import DETAILS_PER_HOUR, Gap, GapBook
 from ocn_permission_agent.outbox.intent_lines import Left
 from ocn_permission_agent.outbox.intents import Intents
@@ -20,7 +21,6 @@ from ocn_permission_agent.outbox.recorder import Recorder
 from ocn_permission_agent.outbox.spool import Spool
 from ocn_permission_agent.outbox.spooled import unpacked
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
-from ocn_permission_agent.outbox.sqlite_gaps import SqliteGaps
 from ocn_permission_agent.store.database import Database
 from tests.fakes import FakeClock
 from tests.outbox_fixtures import BILLING, Lines, a_plan, cdr, open_outbox, session
@@ -54,12 +54,12 @@ class Place:
     def _count(self) -> None:
         self.drained += 1
 
-    async def open_store(self) -> tuple[Database, SqliteOutbox, SqliteGaps]:
+    async def open_store(self) -> tuple[Database, SqliteOutbox, StoredGaps]:
         database, outbox = await open_outbox(self.folder / "agent.db", self.clock)
-        return database, outbox, SqliteGaps(database)
+        return database, outbox, StoredGaps(database)
 
     @asynccontextmanager
-    async def store(self) -> AsyncIterator[SqliteGaps]:
+    async def store(self) -> AsyncIterator[StoredGaps]:
         database, outbox, gaps = await self.open_store()
         await self.recorder.attach(outbox, gaps)
         try:

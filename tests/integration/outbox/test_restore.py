@@ -12,13 +12,13 @@ import pytest
 from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.after_attempt import after_attempt
+from ocn_permission_agent.outbox.gap_store import StoredGaps
 from ocn_permission_agent.outbox.gaps import GapBook
 from ocn_permission_agent.outbox.generation import RAISED_EVERY_SECONDS, Generation, read_number
 from ocn_permission_agent.outbox.model import AttemptVerdict, DeliveryState
 from ocn_permission_agent.outbox.rows import to_us
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
-from ocn_permission_agent.outbox.sqlite_gaps import SqliteGaps
 from ocn_permission_agent.store.backup import back_up
 from ocn_permission_agent.store.database import Database
 from tests.fakes import FakeClock
@@ -31,7 +31,7 @@ class Running:
 
     database: Database
     outbox: SqliteOutbox
-    gaps: SqliteGaps
+    gaps: StoredGaps
     generation: Generation
     restored: bool
 
@@ -51,7 +51,7 @@ class Operator:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Running]:
         database, outbox = await open_outbox(self.store, self.clock)
-        gaps = SqliteGaps(database)
+        gaps = StoredGaps(database)
         book = GapBook(clock=self.clock, metrics=Metrics(), log=self.log)
         generation = Generation(self.folder / "agent.db.generation", clock=self.clock, gaps=book, log=self.log)
         try:

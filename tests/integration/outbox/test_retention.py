@@ -4,12 +4,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from ocn_permission_agent.ledger.keeping import Keeper
-from ocn_permission_agent.ledger.sqlite import SqliteLedger
+from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.ocn.keys import OperatorKey
 from ocn_permission_agent.outbox.casework import NotCopiedBook
 from ocn_permission_agent.outbox.model import AttemptVerdict, DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
-from ocn_permission_agent.outbox.sqlite_casework import SqliteCasework
+from ocn_permission_agent.outbox.stored_casework import StoredCasework
 from tests.fakes import FakeClock
 from tests.outbox_desk import Outboxed
 from tests.outbox_fixtures import Lines, cdr, command, open_outbox, session
@@ -34,8 +34,8 @@ class Life:
 
     def __init__(self, outboxed: Outboxed) -> None:
         self.outboxed = outboxed
-        ledger = SqliteLedger(outboxed.database)
-        self.casework = SqliteCasework(outboxed.database, settings=SETTINGS, ledger=ledger)
+        ledger = LedgerStore(outboxed.database)
+        self.casework = StoredCasework(outboxed.database, settings=SETTINGS, ledger=ledger)
         self.keeper = Keeper(
             ledger=ledger, key=OperatorKey(b"\x11" * 32), days=SETTINGS.ledger_days, clock=outboxed.clock, log=Lines()
         )

@@ -1,4 +1,4 @@
-"""What people ask of the outbox in SQLite; see `casework.Casework`."""
+"""What people ask of the outbox, from the store; see `casework.Casework`."""
 
 import json
 from datetime import datetime
@@ -29,7 +29,7 @@ from ocn_permission_agent.store.sql import Sql
 _END_OF_IDS = 2**62
 
 
-class SqliteCasework:
+class StoredCasework:
     """See `casework.Casework`.
 
     Args:

@@ -1,4 +1,4 @@
-"""What the recorder keeps in SQLite beside the copies: gaps, how far the spool is emptied, and the generation."""
+"""What the recorder keeps in the store beside the copies: gaps, how far the spool is emptied, and the generation."""
 
 from datetime import datetime, timedelta
 
@@ -18,7 +18,7 @@ _SEEN = "last_seen_us"
 _GENERATION = "generation"
 
 
-class SqliteGaps:
+class StoredGaps:
     """Each method is one transaction.
 
     Args:

@@ -1,4 +1,4 @@
-"""The ledger in SQLite: entries are added inside the transaction that ends a delivery."""
+"""The ledger in the store: entries are added inside the transaction that ends a delivery."""
 
 import secrets
 from collections.abc import Callable
@@ -85,7 +85,7 @@ def _random_salt() -> bytes:
     return secrets.token_bytes(SALT_BYTES)
 
 
-class SqliteLedger:
+class LedgerStore:
     """Adds, seals, reads and forgets entries.
 
     Args:
@@ -104,7 +104,7 @@ class SqliteLedger:
         text = entry_text(_entry_of(outcome, salt))
         committed = commitment(salt, text)
         customer = outcome.customer_address
-        chain = connection.execute(self._sql["get_chain"], (customer,)).fetchone()
+        chain = connection.execute(self._sql["lock_chain"], (customer,)).fetchone()
         if chain is None:
             before, number = beginning(customer), 1
             connection.execute(self._sql["add_chain"], (customer, before, before))
@@ -185,6 +185,7 @@ class SqliteLedger:
 
     def _forget_of(self, connection: Connection, customer_address: str, before_us: int) -> int:
         """A slice of one customer's oldest entries; the chain is continued from the last of them."""
+        connection.execute(self._sql["lock_chain"], (customer_address,))
         gone = None
         count = 0
         for row in self._sql.rows(connection, "oldest_entries", customer_address=customer_address, most=_SLICE):

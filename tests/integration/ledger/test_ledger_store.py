@@ -10,7 +10,7 @@ import pytest
 from ocn_permission_agent.ledger.chain import ChainedEntry, verify
 from ocn_permission_agent.ledger.entry import Entry, body_hash, read_entry
 from ocn_permission_agent.ledger.keeping import Keeper
-from ocn_permission_agent.ledger.sqlite import ENTRIES_TO_SEAL, SqliteLedger
+from ocn_permission_agent.ledger.store import ENTRIES_TO_SEAL, LedgerStore
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocn.keys import OperatorKey, recover
 from ocn_permission_agent.outbox.after_attempt import Decision
@@ -37,7 +37,7 @@ KEY = OperatorKey(b"\x11" * 32)
 class Kept:
     def __init__(self, database: SqliteDatabase, clock: FakeClock) -> None:
         self.database, self.clock = database, clock
-        self.ledger = SqliteLedger(database)
+        self.ledger = LedgerStore(database)
         self.store: SqliteOutbox = an_outbox(database)
         self.keeper = Keeper(ledger=self.ledger, key=KEY, days=396, clock=clock, log=Lines())
 

@@ -1,0 +1,40 @@
+-- The statements of outbox/gap_store.py.
+
+-- name: count_details
+SELECT count(*) AS n FROM gaps WHERE reason = :reason AND hour_us = :hour_us AND detailed;
+
+-- name: add_detail
+INSERT INTO gaps (reason, hour_us, detailed, first_at_us, last_at_us, count, module, method, customer, object_id,
+                  correlation_id)
+VALUES (:reason, :hour_us, true, :first_at_us, :last_at_us, 1, :module, :method, :customer, :object_id, :correlation_id);
+
+-- name: add_to_sum
+INSERT INTO gaps (reason, hour_us, detailed, first_at_us, last_at_us, count)
+VALUES (:reason, :hour_us, false, :first_at_us, :last_at_us, :count)
+ON CONFLICT (reason, hour_us) WHERE NOT detailed DO UPDATE
+SET count = gaps.count + excluded.count,
+    first_at_us = least(gaps.first_at_us, excluded.first_at_us),
+    last_at_us = greatest(gaps.last_at_us, excluded.last_at_us);
+
+-- name: totals
+SELECT reason, sum(count)::bigint AS count, min(first_at_us) AS first_at_us, max(last_at_us) AS last_at_us
+FROM gaps GROUP BY reason ORDER BY reason COLLATE "C";
+
+-- name: newest
+SELECT reason, first_at_us, last_at_us, count, module, method, customer, object_id, correlation_id
+FROM gaps ORDER BY last_at_us DESC, id DESC LIMIT :most;
+
+-- name: forget
+DELETE FROM gaps WHERE hour_us < :before_us;
+
+-- name: read_meta
+SELECT value FROM meta WHERE key = :key;
+
+-- name: write_meta
+INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+
+-- name: forget_meta
+DELETE FROM meta WHERE key = :key;
+
+-- name: last_recorded
+SELECT recorded_at_us FROM envelopes ORDER BY id DESC LIMIT 1;
