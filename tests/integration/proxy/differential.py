@@ -1,6 +1,7 @@
 """The same bytes sent to a node directly and through the proxy: what may differ is told by `proxy/differences.py`."""
 
 import asyncio
+import ssl
 from dataclasses import dataclass
 
 from ocn_permission_agent.proxy.differences import TOWARDS_NODE, TOWARDS_PLATFORM, Differences
@@ -17,10 +18,12 @@ class Exchange:
     reply: Seen
 
 
-async def exchanged(address: tuple[str, int], node: RawNode, *pieces: bytes) -> Exchange:
+async def exchanged(
+    address: tuple[str, int], node: RawNode, *pieces: bytes, tls: ssl.SSLContext | None = None
+) -> Exchange:
     """Send a request, piece by piece, to an address behind which the node is."""
     before = len(customers(node))
-    async with line_to(address) as line, asyncio.timeout(20):
+    async with line_to(address, tls) as line, asyncio.timeout(20):
         for piece in pieces:
             line.writer.write(piece)
             await line.writer.drain()
@@ -41,7 +44,9 @@ def passed(seen: Seen, allowed: Differences) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in seen.headers if not allowed.covers(name) and name.lower() not in named]
 
 
-def assert_same(through: Exchange, direct: Exchange, *, scheme: bytes = b"http", node_host: bytes = b"") -> None:
+def assert_same(
+    through: Exchange, direct: Exchange, *, scheme: bytes = b"http", node_host: bytes = b"", next_to: bool = True
+) -> None:
     """Nothing differs but what may, and that as it must.
 
     Args:
@@ -49,9 +54,12 @@ def assert_same(through: Exchange, direct: Exchange, *, scheme: bytes = b"http",
         direct: without it.
         scheme: by which the platform reached the proxy.
         node_host: the node's authority where `preserve_host` is off, or where the platform sent no Host.
+        next_to: the platform speaks to the proxy itself: what is hop-by-hop in the reply is the proxy's.
     """
     assert_same_request(through.request, direct.request, scheme=scheme, node_host=node_host)
     assert_same_reply(through.reply, direct.reply)
+    if next_to:
+        assert_own_hop(through.reply)
 
 
 def assert_same_request(through: Seen, direct: Seen, *, scheme: bytes, node_host: bytes) -> None:
@@ -81,6 +89,9 @@ def assert_same_reply(through: Seen, direct: Seen) -> None:
     assert passed(through, TOWARDS_PLATFORM) == passed(direct, TOWARDS_PLATFORM)
     assert through.body == direct.body
     assert through.trailers == b""
+
+
+def assert_own_hop(through: Seen) -> None:
     for name in TOWARDS_PLATFORM.left_out - TOWARDS_PLATFORM.own:
         assert through.values(name) == [], name
     assert through.values(b"connection") in ([], [b"close"])

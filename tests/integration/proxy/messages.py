@@ -157,8 +157,9 @@ def requests(draw: st.DrawFn) -> bytes:
 
 @dataclass(frozen=True)
 class Answer:
-    """A node's reply as bytes; `closes` tells that the connection ends with it."""
+    """A node's reply as bytes, `interim` ones before it; `closes` tells that the connection ends with it."""
 
+    interim: bytes
     data: bytes
     closes: bool
 
@@ -196,7 +197,8 @@ def answers(draw: st.DrawFn, method: str) -> Answer:
     version = b"HTTP/1.0" if old else b"HTTP/1.1"
     head = b"%b %d %b\r\n%b\r\n" % (version, status, draw(_REASONS), b"".join(fields))
     return Answer(
-        data=(b"" if old else draw(_INTERIM)) + head + (b"" if bodiless else sent[how]),
+        interim=b"" if old else draw(_INTERIM),
+        data=head + (b"" if bodiless else sent[how]),
         closes=old or (how == "close" and not bodiless),
     )
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 import pytest
 import uvloop
@@ -15,19 +14,19 @@ from tests.integration.proxy.messages import Answer, exchanges
 from tests.integration.proxy.wire import RawNode
 
 
-@dataclass(repr=False)
 class Bench:
     """A house that stands for all examples, on the event loop of the real agent."""
 
-    runner: asyncio.Runner
-    house: House
+    def __init__(self, runner: asyncio.Runner, house: House) -> None:
+        self.runner = runner
+        self.house = house
 
     def compare(self, pieces: list[bytes], answer: Answer) -> None:
         self.runner.run(self._compare(pieces, answer))
 
     async def _compare(self, pieces: list[bytes], answer: Answer) -> None:
         node = self.house.node
-        node.script, node.closes = lambda _: answer.data, answer.closes
+        node.script, node.closes = lambda _: answer.interim + answer.data, answer.closes
         node.seen.clear()
         direct = await exchanged(("127.0.0.1", node.port), node, *pieces)
         through = await exchanged(self.house.address, node, *pieces)
