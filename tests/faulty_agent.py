@@ -6,16 +6,17 @@ this is in the agent itself: its parts are wrapped here, before it starts.
 
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from ocn_permission_agent.cli.main import main
-from ocn_permission_agent.outbox import upkeep
 from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.sqlite_upkeep import Tidying
 from ocn_permission_agent.proxy import handler
 from ocn_permission_agent.proxy.copier import Copier
-from ocn_permission_agent.store import writer
+from ocn_permission_agent.store import migrations, sqlite, sqlite_migrations, writer
+from ocn_permission_agent.store.migrations import Migration
 
 Coroutine = Callable[..., Awaitable[Any]]
 
@@ -47,12 +48,45 @@ class Bomb:
 
         return wrapped
 
+    def after_plain(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*values: Any, **named: Any) -> Any:
+            result = work(*values, **named)
+            if result:
+                self.tick()
+            return result
+
+        return wrapped
+
+    def between(self, statements: Callable[[str], Iterator[str]]) -> Callable[[str], Iterator[str]]:
+        def wrapped(script: str) -> Iterator[str]:
+            for statement in statements(script):
+                yield statement
+                if script == HALF_A_STEP:
+                    self.tick()
+
+        return wrapped
+
     def before_plain(self, work: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*values: Any, **named: Any) -> Any:
             self.tick()
             return work(*values, **named)
 
         return wrapped
+
+
+#: rewrites much of what is stored; it never comes to its end
+HALF_A_STEP = """
+ALTER TABLE envelopes ADD COLUMN never_there TEXT;
+UPDATE envelopes SET never_there = 'yes', correlation_id = 'gone';
+UPDATE deliveries SET reason = 'gone';
+DELETE FROM ledger_entries;
+"""
+
+
+def one_step_more(dialect: str) -> tuple[Migration, ...]:
+    """The schema of an agent that is newer than this one."""
+    steps = migrations.shipped_migrations(dialect)
+    return (*steps, Migration(number=len(steps) + 1, name="half_a_step", sql=HALF_A_STEP))
 
 
 def arm(point: str, bomb: Bomb) -> None:
@@ -70,8 +104,12 @@ def arm(point: str, bomb: Bomb) -> None:
         "after_claim": (SqliteOutbox, "claim", bomb.after),
         "after_service_answered": (Courier, "send", bomb.after),
         "before_settle": (SqliteOutbox, "settle", bomb.before),
-        "during_purge": (upkeep.Upkeep, "withdraw_closed", bomb.before),
+        # inside the transaction that has removed rows
+        "during_purge": (Tidying, "forget_ended", bomb.after_plain),
+        "during_migration": (sqlite_migrations, "split_statements", bomb.between),
     }
+    if point == "during_migration":
+        setattr(sqlite, "shipped_migrations", one_step_more)  # noqa: B010  it is imported there, not meant for others
     owner, name, wrap = places[point]
     setattr(owner, name, wrap(getattr(owner, name)))
 

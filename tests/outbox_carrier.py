@@ -84,9 +84,19 @@ class Dispatching:
 
 @asynccontextmanager
 async def dispatching(
-    folder: Path, ending: Ending, settings: DeliverySettings | None = None, *, clock: FakeClock | None = None
+    folder: Path,
+    ending: Ending,
+    settings: DeliverySettings | None = None,
+    *,
+    clock: FakeClock | None = None,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[Dispatching]:
-    clock, settings, metrics, lines = clock or FakeClock(), settings or DeliverySettings(), Metrics(), Lines()
+    clock, settings, metrics, lines = (
+        clock or FakeClock(),
+        settings or DeliverySettings(),
+        metrics or Metrics(),
+        Lines(),
+    )
     database, store = await open_outbox(folder / "agent.db", clock, settings, metrics)
     carrier = Carrier(ending)
     dispatcher = Dispatcher(

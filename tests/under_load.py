@@ -161,6 +161,10 @@ class Recorded:
     """What the store holds in the end."""
 
     correlation_ids: frozenset[str]
+    #: of the ledger: (module, object id, correlation id, outcome) as often as it was entered
+    entered: Counter[tuple[str, str, str, str]]
+    #: of the ledger: attempts by (module, object id), those of superseded copies left out: they were taken over
+    attempts: Counter[tuple[str, str]]
     gaps: frozenset[str]
     gap_count: int
     #: by (module, object id): attempts whose end nobody saw
@@ -181,8 +185,18 @@ def recorded(store: Path) -> Recorded:
             "WHERE a.verdict IS NOT 'accepted' GROUP BY 1, 2"
         ):
             unknown[module, name] = count
+        entered: Counter[tuple[str, str, str, str]] = Counter()
+        attempts: Counter[tuple[str, str]] = Counter()
+        for (text,) in connection.execute("SELECT entry FROM ledger_entries"):
+            entry = json.loads(text)
+            entered[entry["module"], entry["object_id"], entry["correlation_id"], entry["outcome"]] += 1
+            if entry["outcome"] != "superseded":
+                attempts[entry["module"], entry["object_id"]] += entry["attempts"]
+        rows = texts("SELECT correlation_id FROM envelopes UNION SELECT correlation_id FROM duplicates")
         return Recorded(
-            correlation_ids=texts("SELECT correlation_id FROM envelopes UNION SELECT correlation_id FROM duplicates"),
+            correlation_ids=rows | {correlation_id for _, _, correlation_id, _ in entered},
+            entered=entered,
+            attempts=attempts,
             gaps=texts("SELECT correlation_id FROM gaps WHERE correlation_id <> ''"),
             gap_count=connection.execute("SELECT coalesce(sum(count), 0) FROM gaps").fetchone()[0],
             unknown_attempts=unknown,
