@@ -18,7 +18,8 @@ Item = dict[str, Any]
 class Faults:
     """What goes wrong now; changed by a test at any time.
 
-    `widest` refuses logs of more blocks than this. `hide` is a set of transaction hashes whose logs are not told.
+    `widest` refuses logs of more blocks than this. `hide` is a set of transaction hashes whose logs are not told,
+    and as long as there are any, blocks come without their filters, unless `honest_filters`.
     `by_hash` false refuses calls at a block's hash. `status` answers that instead of anything. `chain_id` is told
     instead of the real one. `drop_last` leaves out the last item of every batch; `shift_ids` counts them wrong.
     `methods_refused` answers an error to these. `lies` answers that to calls with this calldata. `latest` is told as
@@ -29,6 +30,7 @@ class Faults:
 
     widest: int | None = None
     hide: set[str] = field(default_factory=set)
+    honest_filters: bool = False
     by_hash: bool = True
     status: int | None = None
     retry_after: str | None = None
@@ -135,6 +137,8 @@ def _changed(item: Item, faults: Faults) -> Item:
     result = item.get("result")
     if isinstance(result, list):
         item["result"] = [log for log in result if log.get("transactionHash") not in faults.hide]
+    if faults.hide and not faults.honest_filters and isinstance(result, dict) and "logsBloom" in result:
+        item["result"] = result = result | {"logsBloom": f"0x{0:0512x}"}
     if faults.genesis is not None and isinstance(result, dict) and result.get("number") == "0x0":
         item["result"] = result | {"hash": faults.genesis}
     if faults.fork and isinstance(result, dict) and result.get("number") not in {None, "0x0"}:

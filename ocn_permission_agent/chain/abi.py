@@ -4,10 +4,9 @@ Every function was called on the real bytecode. `hasUserAgreementByOcpi` and its
 answer for parties that do not exist (permissions-contract.md T10, T13; consent.md C9).
 """
 
-from eth_hash.auto import keccak
-
 from ocn_permission_agent.chain.text import party_bytes
 from ocn_permission_agent.consent.address import Address
+from ocn_permission_agent.ocn.keccak import keccak
 from ocn_permission_agent.ocpi.party import Party
 
 #: 32-byte topics

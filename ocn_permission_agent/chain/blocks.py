@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,12 +14,16 @@ _HASH = re.compile(r"0x[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What we need of a block. Hashes are ``0x`` and 64 lower-case hex digits; `time` is aware UTC."""
+    """What we need of a block. Hashes are ``0x`` and 64 lower-case hex digits; `time` is aware UTC.
+
+    `bloom` is the filter over the block's logs; 0 where none is known.
+    """
 
     number: int
     hash: str
     parent_hash: str
     time: datetime
+    bloom: int = field(default=0, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,7 @@ def read_header(value: object) -> Header | None:
         hash=hash_text(fields["hash"]),
         parent_hash=hash_text(fields.get("parentHash")),
         time=time,
+        bloom=0 if fields.get("logsBloom") is None else quantity(fields["logsBloom"]),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ocn_permission_agent.chain.blocks import Header, RawLog
+from ocn_permission_agent.chain.bloom import Filters
 from ocn_permission_agent.chain.cursor import WINDOW_BLOCKS, Link, Window, fork_point, is_chain
 from ocn_permission_agent.chain.links import demand_logs_of, links_of, touched_of, waits
 from ocn_permission_agent.chain.reader import StateReader
@@ -28,11 +29,15 @@ _FIRST_LOOK_BACK = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """Where we stand after a look at the endpoint: on `tip`, with `events` new and `dropped_blocks` reorganised."""
+    """Where we stand after a look at the endpoint: on `tip`, with `events` new and `dropped_blocks` reorganised.
+
+    `unexplained` are blocks that seem to hold logs of ours, and of which the endpoint told none.
+    """
 
     tip: Link
     events: tuple[Event, ...] = ()
     dropped_blocks: int = 0
+    unexplained: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,7 @@ class Follower:
     def __init__(self, *, source: ChainSource, settings: ChainSettings, store: ChainStore) -> None:
         self._settings = settings
         self._store = store
+        self._filters = Filters(settings)
         self._window = Window()
         self._progress: Progress | None = None
         self.follow(source)
@@ -284,7 +290,8 @@ class Follower:
         facts = links[-1].facts
         for event in waiting:
             facts = apply(facts, event)
-        touched = everything(facts) if dropped is None else touched_of(dropped, links)
+        unexplained = self._filters.unexplained(headers, logs)
+        touched = everything(facts) if dropped is None or unexplained else touched_of(dropped, links)
         facts, observed = await self._reader.observe(facts, touched, head, first_index=len(waiting))
         if facts.pins is None:
             place = Position(head.number, FIRST_OBSERVATION + len(waiting) + len(observed))
@@ -303,7 +310,7 @@ class Follower:
             progress=progress,
         )
         self._window, self._progress = window, progress
-        return Move(tip=links[-1], events=events)
+        return Move(tip=links[-1], events=events, unexplained=unexplained)
 
 
 def _told(progress: Progress, scanned_to: int, until: int, events: int) -> SyncProgress:

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from eth_hash.auto import keccak
-
 from ocn_permission_agent.consent.address import Address
+from ocn_permission_agent.ocn.keccak import keccak
 
 
 class Signer(Protocol):

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from eth_hash.auto import keccak
-
 from ocn_permission_agent.chain.blocks import hash_text, octets
 from ocn_permission_agent.consent.address import Address, address
 from ocn_permission_agent.consent.events import AgreementToggled, Event, Sent, ServiceListed
 from ocn_permission_agent.errors import ChainUnavailable
+from ocn_permission_agent.ocn.keccak import keccak
 
 
 def _selectors(*signatures: str) -> frozenset[bytes]:

@@ -11,6 +11,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ocn_permission_agent.chain.backoff import pause_seconds
 from ocn_permission_agent.chain.checks import Findings
@@ -276,7 +277,7 @@ class Watcher:
             return move
         again = await self._follower.look_again(self._look_again)
         self._look_again = Touched()
-        return Move(tip=again.tip, events=(*move.events, *again.events), dropped_blocks=move.dropped_blocks)
+        return replace(move, tip=again.tip, events=(*move.events, *again.events))
 
     async def _put_found_into_place(self) -> None:
         if not self._found:
@@ -357,6 +358,10 @@ class Watcher:
             self._log.error("clock.doubted", head=head.number, block_time=head.time.isoformat())
         if move.dropped_blocks:
             self._log.warning("chain.reorganised", head=head.number, dropped_blocks=move.dropped_blocks)
+        if move.unexplained:
+            # Everything was looked at already; what was lost is looked for in the logs, and by another endpoint.
+            self._log.warning("logs.missed", endpoint=self._source.endpoint, blocks=list(move.unexplained))
+            self._contradiction.set()
         for event in move.events:
             tell_event(self._log, event, move.tip.facts)
             if is_contradiction(event, move.tip.facts):

@@ -5,9 +5,9 @@ import re
 from typing import ClassVar, Self
 
 from coincurve import PrivateKey, PublicKey
-from eth_hash.auto import keccak
 
 from ocn_permission_agent.errors import ConfigError, SignatureError
+from ocn_permission_agent.ocn.keccak import keccak
 
 _HEX_KEY = re.compile(r"(?:0x)?([0-9a-fA-F]{64})")
 _SIGNATURE = re.compile(r"(?:0x)?([0-9a-fA-F]{128})(1b|1c|1B|1C)")

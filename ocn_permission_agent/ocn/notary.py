@@ -8,10 +8,9 @@ or re-signs can never spoil what the next one gets (d.4, the bug of the JavaScri
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from eth_hash.auto import keccak
-
 from ocn_permission_agent.errors import SignatureError
 from ocn_permission_agent.ocn.json_text import JsonValue
+from ocn_permission_agent.ocn.keccak import keccak
 from ocn_permission_agent.ocn.keys import OperatorKey, checksummed, is_address, recover_any
 from ocn_permission_agent.ocn.literal_path import MISSING, is_verifiable, leaves_of, value_at, with_value
 from ocn_permission_agent.ocn.notary_rules import JS_RULES, Rules

@@ -37,6 +37,44 @@ async def test_an_audit_of_a_quiet_chain_finds_nothing(chain: Deployment, path: 
         assert len(watched.log.named("audit.completed")) == 1
 
 
+async def test_a_hidden_revoke_is_closed_at_once_where_the_block_itself_tells_of_it(
+    chain: Deployment, path: Path
+) -> None:
+    """The block's own filter says that there is a log; whoever loses logs seldom forges blocks."""
+    await agree(chain)
+    await confirm(chain)
+    async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
+        await watched.poll()
+        rpc.faults.honest_filters = True
+        receipt = await chain.actor("cpo").revoke_agreement(WALLETS["billing"].address)
+        rpc.faults.hide.add(receipt.transaction_hash)
+        await watched.poll()
+        assert watched.agreement().verdict.rule == "C2"
+        assert watched.providers() == ()
+        (line,) = watched.log.named("logs.missed")
+        assert line["blocks"] == [receipt.block_number]
+        async with asyncio.timeout(5):
+            await watched.watcher.contradiction()
+
+        rpc.faults.hide.clear()
+        await watched.auditor.audit_once()
+        await watched.poll()
+        assert watched.agreement().verdict.transaction_hash == receipt.transaction_hash
+        assert watched.agreement().verdict.rule == "C2"
+
+
+async def test_no_block_of_an_honest_endpoint_is_suspected(chain: Deployment, path: Path) -> None:
+    async with watching(chain, path) as watched:
+        await watched.poll()
+        for _ in range(3):
+            await agree(chain)
+            await chain.actor("billing").set_service("Billing", "https://billing.example", [6])
+            await revoke(chain)
+            await chain.actor("operator_b").set_node(f"https://{await chain.client.block_number()}.example")
+            await watched.poll()
+        assert watched.log.named("logs.missed") == []
+
+
 async def test_a_hidden_revoke_is_closed_and_its_log_found(chain: Deployment, path: Path) -> None:
     await agree(chain)
     await confirm(chain)
