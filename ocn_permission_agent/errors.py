@@ -6,7 +6,10 @@
     ├── ConfigError          operator mends the configuration; exit 2; carries every problem at once
     ├── StoreError
     │   ├── StoreUnavailable  cannot write now; copies become gaps, the customer still gets its answer
+    │   │   └── GatheringOpen  what several agents have spooled is recorded first; bring it there
     │   ├── StoreMismatch     made for another chain, contract or schema; refuse to start
+    │   ├── StoreRestored     put back from a backup while open; open it anew
+    │   └── LeaseLost         another agent does this work now; leave it alone
     ├── ChainError
     │   ├── ChainUnavailable  no usable answer from the RPC; the view ages, the watcher tries again
     │   │   ├── ChainForkedDeeply  none of the blocks we remember is left; start over, beside what we know
@@ -50,8 +53,20 @@ class StoreUnavailable(StoreError):
     """The store cannot be written or read now; trying again later may help."""
 
 
+class GatheringOpen(StoreUnavailable):
+    """Nothing new is recorded before what several agents have spooled is; bring it to the gathering."""
+
+
 class StoreMismatch(StoreError):
     """The store belongs to another chain, other contracts or another schema; never used as it is."""
+
+
+class StoreRestored(StoreError):
+    """The store was put back from a backup while we had it open; nothing in it is as we left it."""
+
+
+class LeaseLost(StoreError):
+    """Another agent has taken over what this one was doing; nothing was written."""
 
 
 class ChainError(AgentError):

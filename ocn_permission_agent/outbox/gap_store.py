@@ -108,21 +108,24 @@ class StoredGaps:
                 number=meta[_GENERATION] or 0,
                 is_backup=meta[BACKUP_MARK] is not None,
                 last_used=from_us(used) if used else None,
+                eras=tuple(row["token"] for row in self._sql.rows(connection, "eras")),
             )
 
         return await self._database.read(work)
 
-    async def raise_generation(self, number: int, *, now: datetime) -> None:
-        """Begin a generation: from here on the store is no backup.
+    async def raise_generation(self, number: int, *, era: str, now: datetime) -> None:
+        """Begin a generation, if it is a later one: from here on the store is no backup. Begin an era if it is new.
 
         Raises:
             StoreUnavailable: nothing has changed.
         """
 
         def work(connection: Connection) -> None:
-            for key, value in ((_GENERATION, number), (_SEEN, to_us(now))):
-                self._sql.do(connection, "write_meta", key=key, value=str(value))
+            self._sql.do(connection, "raise_meta", key=_GENERATION, value=str(number))
+            self._sql.do(connection, "write_meta", key=_SEEN, value=str(to_us(now)))
             self._sql.do(connection, "forget_meta", key=BACKUP_MARK)
+            if era:
+                self._sql.do(connection, "begin_era", token=era, begun_at_us=to_us(now))
 
         await self._database.write(work)
 

@@ -38,3 +38,15 @@ DELETE FROM meta WHERE key = :key;
 
 -- name: last_recorded
 SELECT recorded_at_us FROM envelopes ORDER BY id DESC LIMIT 1;
+
+-- name: raise_meta
+INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+WHERE CAST(excluded.value AS BIGINT) > CAST(meta.value AS BIGINT);
+
+-- name: eras
+SELECT token FROM store_eras ORDER BY number;
+
+-- name: begin_era
+INSERT INTO store_eras (number, token, begun_at_us)
+SELECT coalesce(max(number), 0) + 1, CAST(:token AS TEXT), CAST(:begun_at_us AS BIGINT) FROM store_eras
+ON CONFLICT (token) DO NOTHING;

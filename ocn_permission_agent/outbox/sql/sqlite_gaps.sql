@@ -38,3 +38,15 @@ DELETE FROM meta WHERE key = :key;
 
 -- name: last_recorded
 SELECT recorded_at_us FROM envelopes ORDER BY id DESC LIMIT 1;
+
+-- name: raise_meta
+INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+WHERE CAST(excluded.value AS INTEGER) > CAST(meta.value AS INTEGER);
+
+-- name: eras
+SELECT token FROM store_eras ORDER BY number;
+
+-- name: begin_era
+INSERT INTO store_eras (number, token, begun_at_us)
+SELECT coalesce(max(number), 0) + 1, :token, :begun_at_us FROM store_eras WHERE true
+ON CONFLICT (token) DO NOTHING;

@@ -14,7 +14,7 @@ from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.after_attempt import after_attempt
 from ocn_permission_agent.outbox.gap_store import StoredGaps
 from ocn_permission_agent.outbox.gaps import GapBook
-from ocn_permission_agent.outbox.generation import RAISED_EVERY_SECONDS, Generation, read_number
+from ocn_permission_agent.outbox.generation import RAISED_EVERY_SECONDS, Generation, read_beside
 from ocn_permission_agent.outbox.model import AttemptVerdict, DeliveryState
 from ocn_permission_agent.outbox.rows import to_us
 from ocn_permission_agent.outbox.settings import DeliverySettings
@@ -166,13 +166,13 @@ async def test_a_death_while_parking_begins_again(operator: Operator, tmp_path: 
 async def test_the_number_grows_with_time_and_survives(operator: Operator) -> None:
     path = operator.folder / "agent.db.generation"
     async with operator.running() as running:
-        first = read_number(path)
+        first = read_beside(path)
         await running.generation.go_on(running.gaps)
-        assert read_number(path) == first
+        assert read_beside(path) == first
         operator.clock.step(10)
         await running.generation.go_on(running.gaps)
-        assert read_number(path) == first + 1
-        assert (await running.gaps.generation()).number == first + 1
+        assert read_beside(path).number == first.number + 1
+        assert (await running.gaps.generation()).number == first.number + 1
 
 
 async def test_a_backup_overwrites_nothing_and_is_whole_or_not_there(operator: Operator, tmp_path: Path) -> None:
@@ -194,3 +194,36 @@ async def test_a_backup_overwrites_nothing_and_is_whole_or_not_there(operator: O
 
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+async def test_one_of_several_agents_meets_a_restore_and_the_others_know(operator: Operator, tmp_path: Path) -> None:
+    async with operator.running() as running:
+        beta = other_agent(operator)
+        assert not await beta.begin(running.gaps, running.outbox)
+        await running.outbox.record(a_plan(session(), BILLING, at=operator.clock.now()))
+        back_up(operator.store, tmp_path / "plain.db", at_us=to_us(operator.clock.now()))
+        for _ in range(3):
+            operator.clock.step(RAISED_EVERY_SECONDS)
+            await running.generation.go_on(running.gaps)
+            await beta.go_on(running.gaps)
+    operator.put_back(tmp_path / "plain.db")
+    async with operator.running() as running:
+        assert running.restored
+        await running.outbox.record(a_plan(cdr("since"), BILLING, at=operator.clock.now()))
+        assert not await other_agent(operator).begin(running.gaps, running.outbox)
+        counted = (await running.outbox.counts()).by_state
+        assert counted == {DeliveryState.PARKED: 1, DeliveryState.PENDING: 1}
+        assert sum(each.count for each in await running.gaps.totals()) == 1
+
+
+def other_agent(operator: Operator) -> Generation:
+    """Of an agent with another folder on the same store."""
+    book = GapBook(clock=operator.clock, metrics=Metrics(), log=operator.log)
+    return Generation(operator.folder / "beta.generation", clock=operator.clock, gaps=book, log=operator.log)
+
+
+async def test_a_number_in_the_store_never_falls(operator: Operator) -> None:
+    async with operator.running() as running:
+        await running.gaps.raise_generation(50, era="", now=operator.clock.now())
+        await running.gaps.raise_generation(7, era="", now=operator.clock.now())
+        assert (await running.gaps.generation()).number == 50
