@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ocn_permission_agent.chain.announcement import Perspective
 from ocn_permission_agent.chain.audit import Auditor
 from ocn_permission_agent.chain.decisions import DecisionStore
 from ocn_permission_agent.chain.endpoints import Endpoints
@@ -114,9 +115,10 @@ async def watching(
     consent: ConsentSettings | None = None,
     public_url: str = OWN_DOMAIN,
     clock: Clock | None = None,
+    announces: bool = False,
     **changed: Any,
 ) -> AsyncIterator[Watched]:
-    """Open a store and a watcher on it; `changed` replaces settings."""
+    """Open a store and a watcher on it, that tells others or not; `changed` replaces settings."""
     clock, metrics, log = clock or SystemClock(), Metrics(), Lines()
     chosen = replace(settings or settings_for(deployment), **changed)
     view = ConsentView(clock=clock, max_staleness_seconds=chosen.max_staleness_seconds, metrics=metrics)
@@ -132,11 +134,15 @@ async def watching(
                 view=view,
                 clock=clock,
                 settings=chosen,
-                consent=consent or ConsentSettings(),
-                operator=wallet_address("operator"),
+                perspective=Perspective(
+                    operator=wallet_address("operator"),
+                    confirmations=chosen.confirmations,
+                    consent=consent or ConsentSettings(),
+                ),
                 public_url=public_url,
                 log=log,
                 jitter=lambda: 0.5,
+                announces=announces,
             )
             auditor = Auditor(
                 watcher=watcher,

@@ -154,7 +154,7 @@ class Agent:
         """
         async with AsyncExitStack() as opened:
             engine = await self._open_engine(opened)
-            await engine.watcher.first_sync(report)
+            await engine.watch.sync(report)
 
     async def decide(self, work: Callable[[Desk], Awaitable[T]]) -> T:
         """Take a decision on the store, and end.
@@ -166,7 +166,7 @@ class Agent:
         async with AsyncExitStack() as opened:
             self._engine = await self._open_engine(opened)
             opened.callback(self._forget_engine)
-            await self._engine.watcher.restore()
+            await self._engine.watch.watcher.restore()
             return await work(Desk(index=lambda: self._view.index, decider=self._decider))
 
     def _decider(self) -> Decider:
@@ -206,7 +206,7 @@ class Agent:
                         followed=each.followed,
                         complaint=each.complaint,
                     )
-                    for each in self._engine.endpoints.states()
+                    for each in self._engine.watch.endpoint_states()
                 ),
             ),
             services=sum(service.listed for service in index.services()),
@@ -231,7 +231,7 @@ class Agent:
         """
         try:
             async with AsyncExitStack() as opened:
-                watcher = (await self._open_engine(opened)).watcher
+                watcher = (await self._open_engine(opened)).watch.watcher
                 await watcher.restore()
                 if self._view.index.block_number > 0:
                     return
@@ -278,15 +278,14 @@ class Agent:
     async def _run_engine(self) -> None:
         async with AsyncExitStack() as opened:
             engine = await self._open_engine(opened)
-            await engine.watcher.restore()
+            await engine.watch.watcher.restore()
             opened.callback(self._keeping.detach)
             await self._keeping.attach(engine.database, engine.outbox)
             self._engine = engine
             opened.callback(self._forget_engine)
             async with asyncio.TaskGroup() as group:
                 for name, loop in (
-                    ("watcher", engine.watcher.run),
-                    ("auditor", engine.auditor.run),
+                    ("watch", engine.watch.run),
                     ("dispatcher", engine.dispatcher.run),
                     ("upkeep", engine.upkeep.run),
                     ("ledger", engine.keeper.run),
@@ -310,6 +309,7 @@ class Agent:
             metrics=self._metrics,
             log=self._log,
             notes=self._notes,
+            stopping=self._stop_asked.is_set,
         )
 
     def _wake_dispatcher(self) -> None:

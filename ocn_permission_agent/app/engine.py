@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ocn_permission_agent.app.node_versions import NodeVersions
+from ocn_permission_agent.app.watch import Shift, Watch
+from ocn_permission_agent.chain.announcement import Perspective
 from ocn_permission_agent.chain.audit import Auditor
 from ocn_permission_agent.chain.decisions import Decider, DecisionStore
 from ocn_permission_agent.chain.endpoints import Endpoints
+from ocn_permission_agent.chain.following import Following
 from ocn_permission_agent.chain.rpc import RpcClient
 from ocn_permission_agent.chain.store import ChainStore
 from ocn_permission_agent.chain.watcher import Watcher
 from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.cluster.lease import Lease, SoleLease
 from ocn_permission_agent.config import Config
 from ocn_permission_agent.consent.address import address
 from ocn_permission_agent.consent.view import ConsentView
@@ -30,6 +34,7 @@ from ocn_permission_agent.outbox.sqlite import SqliteOutbox
 from ocn_permission_agent.outbox.stored_casework import StoredCasework
 from ocn_permission_agent.outbox.upkeep import Upkeep
 from ocn_permission_agent.proxy.tls import node_context
+from ocn_permission_agent.store.database import Database
 from ocn_permission_agent.store.sqlite import SqliteDatabase
 
 #: where a copied command's result goes: nowhere (proxy.md)
@@ -42,9 +47,7 @@ class Engine:
 
     database: SqliteDatabase
     outbox: SqliteOutbox
-    watcher: Watcher
-    auditor: Auditor
-    endpoints: Endpoints
+    watch: Watch
     decider: Decider
     dispatcher: Dispatcher
     upkeep: Upkeep
@@ -62,6 +65,7 @@ async def open_engine(
     metrics: Metrics,
     log: Log,
     notes: NotCopiedBook,
+    stopping: Callable[[], bool],
 ) -> Engine:
     """Open the store and build what works on it; `opened` closes it again.
 
@@ -74,6 +78,7 @@ async def open_engine(
         metrics: instruments.
         log: bound logger of the process.
         notes: of requests that were not copied; written down now and then.
+        stopping: whether the agent is about to end.
 
     Raises:
         StoreUnavailable: not now.
@@ -88,26 +93,15 @@ async def open_engine(
     ledger = LedgerStore(database)
     casework = StoredCasework(database, settings=config.delivery, ledger=ledger)
     outbox = SqliteOutbox(database, settings=config.delivery, ledger=ledger, metrics=metrics)
-    watcher = Watcher(
+    watch = _watch(
+        database,
+        config=config,
         endpoints=endpoints,
-        store=ChainStore(database),
-        decisions=DecisionStore(database),
         view=view,
-        clock=clock,
-        settings=config.chain,
-        consent=config.consent,
-        operator=address(config.operator_key.address),
-        public_url=config.public_url,
-        log=log,
-    )
-    auditor = Auditor(
-        watcher=watcher,
-        endpoints=endpoints,
-        store=ChainStore(database),
-        settings=config.chain,
         clock=clock,
         metrics=metrics,
         log=log,
+        stopping=stopping,
     )
     own_url = "/".join(part for part in (config.node.url, config.node.api_prefix) if part)
     courier = Courier(
@@ -152,13 +146,78 @@ async def open_engine(
         database=database,
         decider=decider,
         outbox=outbox,
-        watcher=watcher,
-        auditor=auditor,
-        endpoints=endpoints,
+        watch=watch,
         dispatcher=dispatcher,
         upkeep=upkeep,
         casework=casework,
         keeper=Keeper(ledger=ledger, key=config.operator_key, days=config.delivery.ledger_days, clock=clock, log=log),
+    )
+
+
+def _watch(
+    database: Database,
+    *,
+    config: Config,
+    endpoints: Endpoints,
+    view: ConsentView,
+    clock: Clock,
+    metrics: Metrics,
+    log: Log,
+    stopping: Callable[[], bool],
+) -> Watch:
+    """Who watches the chain, or follows the agent that does."""
+    lease: Lease = SoleLease()
+    perspective = perspective_of(config)
+    store = ChainStore(database, fence=lease.fence)
+
+    def shift() -> Shift:
+        watcher = Watcher(
+            endpoints=endpoints,
+            store=store,
+            decisions=DecisionStore(database, fence=lease.fence),
+            view=view,
+            clock=clock,
+            settings=config.chain,
+            perspective=perspective,
+            public_url=config.public_url,
+            log=log,
+            announces=lease.shared,
+        )
+        auditor = Auditor(
+            watcher=watcher,
+            endpoints=endpoints,
+            store=store,
+            settings=config.chain,
+            clock=clock,
+            metrics=metrics,
+            log=log,
+        )
+        return Shift(watcher=watcher, auditor=auditor)
+
+    following = Following(
+        store=ChainStore(database),
+        decisions=DecisionStore(database),
+        view=view,
+        perspective=perspective,
+        clock=clock,
+    )
+    return Watch(
+        lease=lease,
+        shift=shift,
+        following=following,
+        endpoints=endpoints,
+        clock=clock,
+        log=log,
+        stopping=stopping,
+    )
+
+
+def perspective_of(config: Config) -> Perspective:
+    """By what this agent makes an index."""
+    return Perspective(
+        operator=address(config.operator_key.address),
+        confirmations=config.chain.confirmations,
+        consent=config.consent,
     )
 
 

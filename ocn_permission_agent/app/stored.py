@@ -2,6 +2,7 @@
 
 import structlog
 
+from ocn_permission_agent.app.engine import perspective_of
 from ocn_permission_agent.chain.decisions import DecisionStore
 from ocn_permission_agent.chain.endpoints import Endpoints
 from ocn_permission_agent.chain.rpc import RpcClient
@@ -9,7 +10,6 @@ from ocn_permission_agent.chain.store import ChainStore
 from ocn_permission_agent.chain.watcher import Watcher
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.config import Config
-from ocn_permission_agent.consent.address import address
 from ocn_permission_agent.consent.index import ConsentIndex
 from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.metrics import Metrics
@@ -40,8 +40,7 @@ async def stored_index(config: Config) -> ConsentIndex:
             view=view,
             clock=clock,
             settings=config.chain,
-            consent=config.consent,
-            operator=address(config.operator_key.address),
+            perspective=perspective_of(config),
             public_url=config.public_url,
             log=log,
         )

@@ -22,10 +22,16 @@ _AUTHOR_LIMIT = 200
 
 
 class DecisionStore:
-    """The table of decisions. Every method raises `StoreUnavailable` when the database cannot be used."""
+    """The table of decisions. Every method raises `StoreUnavailable` when the database cannot be used.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: with this table.
+        fence: for the watcher, which writes only while it is its turn; see `ChainStore`.
+    """
+
+    def __init__(self, database: Database, *, fence: Callable[[Connection], None] | None = None) -> None:
         self._database = database
+        self._fence = fence
         self._sql = Sql.of("chain", database.dialect)
 
     async def all(self) -> tuple[Decided, ...]:
@@ -38,6 +44,8 @@ class DecisionStore:
         author = by.strip()[:_AUTHOR_LIMIT] or "nobody in particular"
 
         def work(connection: Connection) -> int:
+            if self._fence is not None:
+                self._fence(connection)
             self._sql.do(connection, "lock_decisions")
             return self._sql.add(
                 connection,

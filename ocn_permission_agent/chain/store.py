@@ -1,17 +1,22 @@
 """What is kept of the chain: events, the newest blocks, how far reading came. One public method, one transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import msgspec
 
+from ocn_permission_agent.chain.announcement import Announcement, Told, read_announcement
 from ocn_permission_agent.chain.blocks import Header
+from ocn_permission_agent.chain.cursor import Window, fork_point
 from ocn_permission_agent.consent import events as consent_events
 from ocn_permission_agent.consent.events import Event
 from ocn_permission_agent.errors import StoreMismatch
 from ocn_permission_agent.store.database import Connection, Database, Row
 from ocn_permission_agent.store.sql import Sql
+
+T = TypeVar("T")
 
 _DECODERS: dict[str, msgspec.json.Decoder[Event]] = {
     kind.__name__: msgspec.json.Decoder(kind) for kind in consent_events.EVENT_KINDS
@@ -42,26 +47,38 @@ class Progress:
     synced_once: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """By what a change is seen: the newest announcement and the newest decision, None before the first."""
+
+    revision: int | None
+    decision: int | None
+
+
 class ChainStore:
     """The chain's tables. Every method raises `StoreUnavailable` when the database cannot be used.
 
     Args:
         database: with these tables.
         ahead: 0 for the epoch that holds; 1 for one that is read beside it, until it takes its place.
+        fence: called first in every transaction that writes; raises LeaseLost when another agent has that right now.
     """
 
-    def __init__(self, database: Database, *, ahead: int = 0) -> None:
+    def __init__(
+        self, database: Database, *, ahead: int = 0, fence: Callable[[Connection], None] | None = None
+    ) -> None:
         self._database = database
         self._ahead = ahead
+        self._fence = fence
         self._sql = Sql.of("chain", database.dialect)
 
     def beside(self) -> "ChainStore":
         """The epoch after the one that holds."""
-        return ChainStore(self._database, ahead=1)
+        return ChainStore(self._database, ahead=1, fence=self._fence)
 
     async def clear(self) -> None:
         """Forget everything of this epoch."""
-        await self._database.write(self._clear)
+        await self._write(self._clear)
 
     async def take_over(self) -> None:
         """Forget the epoch that held; the one read beside it holds now. Call it on the former."""
@@ -70,7 +87,7 @@ class ChainStore:
             self._clear(connection)
             self._sql.do(connection, "next_epoch")
 
-        await self._database.write(work)
+        await self._write(work)
 
     async def genesis_hash(self) -> str | None:
         """The genesis hash that was remembered at first contact; None before."""
@@ -82,7 +99,22 @@ class ChainStore:
         Raises:
             StoreMismatch: made for another chain or other contracts; nothing was changed.
         """
-        await self._database.write(lambda connection: self._claim(connection, identity))
+        await self._write(lambda connection: self._claim(connection, identity))
+
+    async def demand(self, identity: Identity) -> None:
+        """Make sure that the store is for this, as far as it knows what it is for; changes nothing.
+
+        Raises:
+            StoreMismatch: made for another chain or other contracts.
+        """
+
+        def work(connection: Connection) -> None:
+            for name in Identity.__dataclass_fields__:
+                known = self._read_meta(connection, name)
+                if known is not None:
+                    _demand_same(name, known, wanted=str(getattr(identity, name)))
+
+        await self._database.read(work)
 
     async def progress(self) -> Progress | None:
         """How far reading came; None before it began."""
@@ -93,7 +125,7 @@ class ChainStore:
 
     async def begin(self, progress: Progress) -> None:
         """Write down where reading begins, or that there is a gap which is not complete."""
-        await self._database.write(lambda connection: self._write_progress(connection, progress))
+        await self._write(lambda connection: self._write_progress(connection, progress))
 
     async def rewind(self, number: int, progress: Progress) -> None:
         """Forget the blocks above a number and what was read in them; used before a wide gap is read."""
@@ -101,8 +133,9 @@ class ChainStore:
         def work(connection: Connection) -> None:
             self._drop_above(connection, number)
             self._write_progress(connection, progress)
+            self._sql.do(connection, "count_rewrite")
 
-        await self._database.write(work)
+        await self._write(work)
 
     async def add_scanned(self, events: Sequence[Event], progress: Progress) -> None:
         """Store the logs of a range of old blocks."""
@@ -111,12 +144,17 @@ class ChainStore:
             self._write_events(connection, events)
             self._write_progress(connection, progress)
 
-        await self._database.write(work)
+        await self._write(work)
 
     async def add_found(self, events: Sequence[Event]) -> None:
         """Store logs of old blocks that an endpoint had not told; those that are known already stay as they are."""
         rows = [_event_row(event, self._ahead) for event in events]
-        await self._database.write(lambda connection: self._sql.do_each(connection, "add_event", rows))
+
+        def work(connection: Connection) -> None:
+            self._sql.do_each(connection, "add_event", rows)
+            self._sql.do(connection, "count_rewrite")
+
+        await self._write(work)
 
     async def commit(
         self, *, above: int, headers: Sequence[Header], events: Iterable[Event], oldest: int, progress: Progress
@@ -140,23 +178,74 @@ class ChainStore:
             self._write_events(connection, kept)
             self._write_progress(connection, progress)
 
-        await self._database.write(work)
+        await self._write(work)
 
     async def events(self, *, after: int, until: int) -> tuple[Event, ...]:
         """Events of the blocks above one and up to another, in their order."""
-        rows = await self._database.read(
-            lambda connection: self._sql.rows(connection, "read_events", after=after, until=until, ahead=self._ahead)
-        )
-        return tuple(_DECODERS[row["kind"]].decode(row["body"]) for row in rows)
+        return await self._database.read(lambda connection: self._read_events(connection, after, until))
 
     async def headers(self) -> tuple[Header, ...]:
         """The newest blocks, oldest first."""
-        rows = await self._database.read(
-            lambda connection: self._sql.rows(connection, "read_blocks", ahead=self._ahead)
-        )
-        return tuple(map(_header, rows))
+        return await self._database.read(self._read_headers)
+
+    async def announce(self, announcement: Announcement) -> None:
+        """Tell the agents that follow what to make of all this."""
+        row = announcement.row()
+        await self._write(lambda connection: self._sql.do(connection, "announce", **row))
+
+    async def marks(self) -> Marks:
+        """What to compare with what was seen last."""
+        row = await self._database.read(lambda connection: self._sql.rows(connection, "marks")[0])
+        return Marks(revision=row["revision"], decision=row["decision"])
+
+    async def told(self, window: Window, rewrites: int | None) -> Told | None:
+        """The newest announcement, with the blocks and events that a window lacks, all of one moment.
+
+        None before the first announcement, and while the blocks that it is of are being replaced.
+
+        Args:
+            window: what is known already.
+            rewrites: `Told.rewrites` of the time when that was read.
+        """
+        return await self._database.read(lambda connection: self._told(connection, window, rewrites))
 
     # --------------------------------------------------------------------------------------------------------------
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        fence = self._fence
+        if fence is None:
+            return await self._database.write(work)
+
+        def fenced(connection: Connection) -> T:
+            fence(connection)
+            return work(connection)
+
+        return await self._database.write(fenced)
+
+    def _read_events(self, connection: Connection, after: int, until: int) -> tuple[Event, ...]:
+        rows = self._sql.rows(connection, "read_events", after=after, until=until, ahead=self._ahead)
+        return tuple(_DECODERS[row["kind"]].decode(row["body"]) for row in rows)
+
+    def _read_headers(self, connection: Connection) -> tuple[Header, ...]:
+        return tuple(map(_header, self._sql.rows(connection, "read_blocks", ahead=self._ahead)))
+
+    def _told(self, connection: Connection, window: Window, known_rewrites: int | None) -> Told | None:
+        row = self._sql.row(connection, "announcement")
+        if row is None:
+            return None
+        announcement, rewrites = read_announcement(row), row["rewrites"]
+        headers = tuple(each for each in self._read_headers(connection) if each.number <= announcement.block_number)
+        if not headers or headers[-1].hash != announcement.block_hash:
+            return None
+        base = fork_point(window, headers) if rewrites == known_rewrites else None
+        after = -1 if base is None else base
+        return Told(
+            announcement=announcement,
+            rewrites=rewrites,
+            base=base,
+            headers=tuple(each for each in headers if each.number > after),
+            events=self._read_events(connection, after, announcement.block_number),
+        )
 
     def _read_meta(self, connection: Connection, key: str) -> str | None:
         row = self._sql.row(connection, "read_meta", key=key)
@@ -168,8 +257,7 @@ class ChainStore:
             if known is None:
                 self._sql.do(connection, "write_meta_once", key=name, value=wanted)
                 known = self._read_meta(connection, name)  # another agent may have been a moment earlier
-            if known != wanted:
-                raise StoreMismatch(f"the store was made for {name} {known}, not {wanted}")
+            _demand_same(name, known, wanted=wanted)
 
     def _write_progress(self, connection: Connection, progress: Progress) -> None:
         self._sql.do(
@@ -192,6 +280,11 @@ class ChainStore:
 
     def _write_events(self, connection: Connection, events: Iterable[Event]) -> None:
         self._sql.do_each(connection, "write_event", [_event_row(event, self._ahead) for event in events])
+
+
+def _demand_same(name: str, known: str | None, *, wanted: str) -> None:
+    if known != wanted:
+        raise StoreMismatch(f"the store was made for {name} {known}, not {wanted}")
 
 
 def _progress(row: Row) -> Progress:

@@ -44,7 +44,7 @@ class Trust:
         """There was trouble: ask everything again."""
         self._given = False
 
-    async def claim_store(self) -> None:
+    async def demand_store(self) -> None:
         """Make sure that the store was made for the configured contracts.
 
         Raises:
@@ -53,7 +53,7 @@ class Trust:
         """
         genesis_hash = await self._store.genesis_hash()
         if genesis_hash is not None:
-            await self._store.claim(self._identity(genesis_hash))
+            await self._store.demand(self._identity(genesis_hash))
 
     async def findings(self) -> Findings:
         """Ask the followed endpoint everything of C12 now; changes nothing.

@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ocn_permission_agent.chain.announcement import Perspective, announcement_of
 from ocn_permission_agent.chain.backoff import pause_seconds
 from ocn_permission_agent.chain.checks import Findings
 from ocn_permission_agent.chain.cursor import Link
@@ -28,9 +29,7 @@ from ocn_permission_agent.chain.telling import Alarms, is_contradiction, tell_ev
 from ocn_permission_agent.chain.touched import Touched, touched_by
 from ocn_permission_agent.chain.trust import Distrust, Trust
 from ocn_permission_agent.clock import Clock
-from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.consent.index import ConsentIndex
-from ocn_permission_agent.consent.settings import ConsentSettings
 from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.errors import (
     ChainForkedDeeply,
@@ -57,11 +56,11 @@ class Watcher:
         view: gets each new index.
         clock: pauses between polls.
         settings: which chain.
-        consent: what the operator decided about consent.
-        operator: address of this node's operator key.
+        perspective: of this agent: its operator's key, and what the operator decided about consent.
         public_url: what the Registry must have as this operator's domain.
         log: one line per change.
         jitter: random numbers in [0, 1) that spread the pauses after failures.
+        announces: tell other agents, through the store, what is published.
     """
 
     def __init__(
@@ -73,11 +72,11 @@ class Watcher:
         view: ConsentView,
         clock: Clock,
         settings: ChainSettings,
-        consent: ConsentSettings,
-        operator: Address,
+        perspective: Perspective,
         public_url: str,
         log: Log,
         jitter: Callable[[], float] = random.random,
+        announces: bool = False,
     ) -> None:
         self._endpoints = endpoints
         self._follower = Follower(source=endpoints.followed, settings=settings, store=store)
@@ -86,10 +85,10 @@ class Watcher:
         self._view = view
         self._clock = clock
         self._settings = settings
-        self._consent = consent
-        self._operator = operator
+        self._perspective = perspective
+        self._announces = announces
         self._trust = Trust(
-            endpoints=endpoints, store=store, settings=settings, operator=operator, public_url=public_url
+            endpoints=endpoints, store=store, settings=settings, operator=perspective.operator, public_url=public_url
         )
         self._log = log
         self._jitter = jitter
@@ -151,12 +150,17 @@ class Watcher:
         """
         if self._restored:
             return
-        await self._trust.claim_store()
+        await self._trust.demand_store()
         self._view.decide(fold(await self._decisions.all()))
         await self._follower.restore()
         if self._follower.tip is not None and self._follower.synced_once:
-            self._view.restore(self._index(self._follower.tip))
+            self._take_up(self._follower.tip)
         self._restored = True
+
+    def _take_up(self, tip: Link) -> None:
+        """Show what is known; what the view knows of this block already, by another agent, stays as old as it is."""
+        if self._view.index.block_hash != tip.header.hash:
+            self._view.restore(self._perspective.index(tip))
 
     async def check(self) -> Findings:
         """Ask the followed endpoint everything of C12 now; changes nothing.
@@ -239,7 +243,7 @@ class Watcher:
     async def _poll_followed(self, report: Report) -> None:
         distrust = await self._distrust()
         if distrust is not None and not distrust.readable:
-            self._hold(distrust)
+            await self._hold(distrust)
             # All of them are wrong now; whichever is the first to be right again is the one to follow.
             self._endpoints.turn()
             self._follower.follow(self._source)
@@ -253,16 +257,19 @@ class Watcher:
         self._endpoints.arrived(self._follower.window, touched_by(move.events))
         await self._endpoints.compare(self._follower.window)
         sentence = None if distrust is None else distrust.sentence
-        self._view.publish(self._index(move.tip, distrust=sentence, doubt=self._endpoints.doubt))
+        index = self._perspective.index(move.tip, distrust=sentence, doubt=self._endpoints.doubt)
+        # Here first: what closes counts at once, whether the store can be written or not.
+        self._view.publish(index)
+        await self._announce(index)
         self._tell(move)
         self._polled.set()
         if distrust is not None:
-            self._hold(distrust)
+            await self._hold(distrust)
         elif domain != self._own_domain():
             # Our own entry is not what it was when it was asked for: it is asked for again.
             self._trust.withdraw()
             if (distrust := await self._distrust()) is not None:
-                self._hold(distrust)
+                await self._hold(distrust)
 
     async def _advance(self, report: Report) -> Move:
         if self._resync is not None and self._resync.agreed:
@@ -294,7 +301,7 @@ class Watcher:
         tip = self._follower.tip
         if tip is None:
             return
-        self._view.amend(self._index(tip, doubt=str(error)))
+        await self._amend(self._perspective.index(tip, doubt=str(error)))
         self._alarm("chain.forked", str(error))
         witness = await self._endpoints.has_our_past(self._follower.window)
         if witness is not None:
@@ -309,7 +316,9 @@ class Watcher:
         old = self._follower.tip
         if old is None:
             return
-        kept = await resync.keep_pins(old.facts, self._view.decisions, operator=self._operator, at=self._clock.now())
+        kept = await resync.keep_pins(
+            old.facts, self._view.decisions, operator=self._perspective.operator, at=self._clock.now()
+        )
         self._view.decide(fold(await self._decisions.all()))
         self._follower = await resync.read(self._source, report)
         self._log.warning(
@@ -324,28 +333,30 @@ class Watcher:
             raise ContractMismatch(distrust.sentence)
         return distrust
 
-    def _hold(self, distrust: Distrust) -> None:
+    async def _hold(self, distrust: Distrust) -> None:
         tip = self.tip
         if tip is not None:
-            self._view.amend(self._index(tip, distrust=distrust.sentence, doubt=self._endpoints.doubt))
+            await self._amend(self._perspective.index(tip, distrust=distrust.sentence, doubt=self._endpoints.doubt))
         self._alarm("contract.mismatched", distrust.sentence)
 
     def _own_domain(self) -> str | None:
         """Where the Registry has this node, as far as we know."""
-        return None if self.tip is None else self.tip.facts.domain(self._operator)
+        return None if self.tip is None else self.tip.facts.domain(self._perspective.operator)
 
-    def _index(self, tip: Link, *, distrust: str | None = None, doubt: str | None = None) -> ConsentIndex:
-        return ConsentIndex(
-            facts=tip.facts,
-            block_number=tip.header.number,
-            block_hash=tip.header.hash,
-            block_time=tip.header.time,
-            own_operator=self._operator,
-            confirmations=self._settings.confirmations,
-            settings=self._consent,
-            distrust=distrust,
-            doubt=doubt,
-        )
+    async def _amend(self, index: ConsentIndex) -> None:
+        self._view.amend(index)
+        await self._announce(index)
+
+    async def _announce(self, index: ConsentIndex) -> None:
+        """Tell the other agents what was published here."""
+        if self._announces:
+            announcement = announcement_of(
+                index,
+                polled_at=self._clock.now(),
+                head_age_seconds=self._view.head_age_seconds(),
+                endpoints=self._endpoints.states(),
+            )
+            await self._store.announce(announcement)
 
     def _alarm(self, event: str, reason: str) -> None:
         self._alarms.sound(event, endpoint=self._source.endpoint, reason=reason)

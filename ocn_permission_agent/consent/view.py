@@ -37,11 +37,16 @@ class ConsentView:
         """The newest index; the empty one before the first sync."""
         return self._index
 
-    def publish(self, index: ConsentIndex) -> None:
-        """Take over what a complete poll found. Only another block than before makes the view younger."""
+    def publish(self, index: ConsentIndex, *, head_age_seconds: float = 0.0) -> None:
+        """Take over what a complete poll found. Only another block than before makes the view younger.
+
+        Args:
+            index: of the newest block.
+            head_age_seconds: since the head advanced to it; more than nothing when another agent polled.
+        """
         was_clear = self.clear
         if self._advanced_at is None or index.block_hash != self._index.block_hash:
-            self._advanced_at = self._clock.monotonic()
+            self._advanced_at = self._clock.monotonic() - head_age_seconds
         self._index = index.decided(self._decisions)
         self._tell()
         if self.clear and not was_clear:
@@ -77,12 +82,14 @@ class ConsentView:
         self._index = index.decided(self._decisions)
         self._advanced_at = None
 
+    def head_age_seconds(self) -> float:
+        """Since the head advanced; infinite before any poll."""
+        return float("inf") if self._advanced_at is None else self._clock.monotonic() - self._advanced_at
+
     def age_seconds(self) -> float:
         """The larger of the time since the head advanced and the time since its block; infinite before any poll."""
-        if self._advanced_at is None:
-            return float("inf")
         since_block = (self._clock.now() - self._index.block_time).total_seconds()
-        return max(self._clock.monotonic() - self._advanced_at, since_block)
+        return max(self.head_age_seconds(), since_block)
 
     def _tell(self) -> None:
         for tell in self._told:

@@ -42,7 +42,10 @@ DELETE FROM chain_blocks WHERE epoch = (SELECT current FROM chain_epoch) + :ahea
 DELETE FROM chain_progress WHERE epoch = (SELECT current FROM chain_epoch) + :ahead;
 
 -- name: next_epoch
-UPDATE chain_epoch SET current = current + 1;
+UPDATE chain_epoch SET current = current + 1, rewrites = rewrites + 1;
+
+-- name: count_rewrite
+UPDATE chain_epoch SET rewrites = rewrites + 1;
 
 -- name: write_block
 INSERT INTO chain_blocks (epoch, number, hash, parent_hash, time_s)
@@ -68,3 +71,24 @@ LOCK TABLE decisions IN SHARE ROW EXCLUSIVE MODE;
 INSERT INTO decisions (number, decided_at_us, decided_by, kind, body)
 VALUES ((SELECT coalesce(max(number), 0) + 1 FROM decisions), :decided_at_us, :decided_by, :kind, :body)
 RETURNING number;
+
+-- name: marks
+SELECT (SELECT revision FROM chain_announcement) AS revision, (SELECT max(number) FROM decisions) AS decision;
+
+-- name: announcement
+SELECT revision, block_number, block_hash, polled_at_us, head_age_us, distrust, doubt, endpoints, rewrites
+FROM chain_announcement CROSS JOIN chain_epoch;
+
+-- name: announce
+INSERT INTO chain_announcement (only_one, revision, block_number, block_hash, polled_at_us, head_age_us, distrust,
+                                doubt, endpoints)
+VALUES (1, 1, :block_number, :block_hash, :polled_at_us, :head_age_us, :distrust, :doubt, :endpoints)
+ON CONFLICT (only_one) DO UPDATE SET
+    revision     = chain_announcement.revision + 1,
+    block_number = excluded.block_number,
+    block_hash   = excluded.block_hash,
+    polled_at_us = excluded.polled_at_us,
+    head_age_us  = excluded.head_age_us,
+    distrust     = excluded.distrust,
+    doubt        = excluded.doubt,
+    endpoints    = excluded.endpoints;
