@@ -87,11 +87,11 @@ class Said:
 class Customers:
     """Each sends a session of three requests and a CDR, and begins the next; a lost connection ends a story early."""
 
-    def __init__(self, agent: AgentProcess, *, rate: float, count: int = 8) -> None:
+    def __init__(self, url: str, *, rate: float, count: int = 8) -> None:
         self.said = Said()
         #: set with each answer
         self.answered = asyncio.Event()
-        self._agent = agent
+        self._url = url
         self._pause_seconds = count / rate
         self._count = count
         self._up = asyncio.Event()
@@ -102,6 +102,8 @@ class Customers:
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
         async with aiohttp.ClientSession(headers=_HEADERS) as http, asyncio.TaskGroup() as group:
+            # by itself it would send again what found its connection closed, and hide that from us
+            http._retry_connection = False
             for _ in range(self._count):
                 group.create_task(self._send_on(http))
             try:
@@ -142,7 +144,7 @@ class Customers:
         headers = {"X-Request-ID": correlation_id, "X-Correlation-ID": correlation_id}
         try:
             async with http.request(
-                method, self._agent.proxy_url + path, json=body, headers=headers, timeout=aiohttp.ClientTimeout(30)
+                method, self._url + path, json=body, headers=headers, timeout=aiohttp.ClientTimeout(30)
             ) as answer:
                 await answer.read()
                 accepted = answer.status == 200
@@ -229,7 +231,7 @@ async def a_field(
             changed=settings | dict(changed or {}),
         ) as agent,
     ):
-        yield Field(agent, node, Customers(agent, rate=rate))
+        yield Field(agent, node, Customers(agent.proxy_url, rate=rate))
 
 
 async def until_settled(agent: AgentProcess, *, seconds: float = 60) -> dict[str, Any]:

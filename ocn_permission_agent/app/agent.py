@@ -41,7 +41,9 @@ T = TypeVar("T")
 
 #: for the endpoint to answer at the first contact; the proxy listens afterwards whatever came of it
 _FIRST_CONTACT_SECONDS = 5.0
-#: for requests in flight and for attempts in flight, one after the other, when the agent stops (proxy.md: 30 s in all)
+#: from the signal to the end (proxy.md), the last steps left out
+_FAREWELL_SECONDS = 28.0
+#: at most for requests in flight, and then for attempts in flight
 _GRACE_SECONDS = 9.0
 
 
@@ -335,19 +337,19 @@ class Agent:
         """Not ready → serve on, closing connections → stop accepting → finish in flight → settle (proxy.md)."""
         self._log.info("agent.draining", seconds=self._config.drain_seconds)
         self._proxy.drain()
-        pause = group.create_task(self._unless_hurried(self._config.drain_seconds))
-        await pause
-        await self._proxy.stop(grace_seconds=0 if self._hurry_asked.is_set() else _GRACE_SECONDS)
+        hurry = group.create_task(self._hurry_asked.wait())
+        pause = group.create_task(_sleep(self._clock, self._config.drain_seconds))
+        await asyncio.wait((pause, hurry), return_when=asyncio.FIRST_COMPLETED)
+        pause.cancel()
+        grace_seconds = min(_GRACE_SECONDS, (_FAREWELL_SECONDS - self._config.drain_seconds) / 2)
+        await self._proxy.stop(grace_seconds=grace_seconds, hurried=self._hurry_asked.is_set)
         if self._engine is not None:
-            await self._engine.dispatcher.stop(0 if self._hurry_asked.is_set() else _GRACE_SECONDS)
-
-    async def _unless_hurried(self, seconds: float) -> None:
-        async with asyncio.TaskGroup() as group:
-            pause = group.create_task(_sleep(self._clock, seconds))
-            hurry = group.create_task(self._hurry_asked.wait())
-            await asyncio.wait((pause, hurry), return_when=asyncio.FIRST_COMPLETED)
-            pause.cancel()
-            hurry.cancel()
+            dispatcher = self._engine.dispatcher
+            settled = group.create_task(dispatcher.stop(grace_seconds))
+            await asyncio.wait((settled, hurry), return_when=asyncio.FIRST_COMPLETED)
+            if not settled.done():
+                await dispatcher.stop(0)
+        hurry.cancel()
 
 
 async def _sleep(clock: Clock, seconds: float) -> None:

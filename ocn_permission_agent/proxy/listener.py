@@ -179,15 +179,23 @@ class Proxy:
         """Go on serving, but end every connection with its next answer."""
         self._draining = True
 
-    async def stop(self, *, grace_seconds: float) -> None:
-        """Take no new connections, finish what is in flight, at most `grace_seconds`, then end all connections."""
+    async def stop(self, *, grace_seconds: float, hurried: Callable[[], bool] = lambda: False) -> None:
+        """Take no new connections, finish what is in flight, then end all connections.
+
+        Args:
+            grace_seconds: for what is in flight, at most.
+            hurried: cuts that short.
+        """
         self._draining = True
         if self._listening is None or self._http is None:
             return
         self._listening.close()
         deadline = self._clock.monotonic() + grace_seconds
-        while self._handler.in_flight and self._clock.monotonic() < deadline:
+        while self._clock.monotonic() < deadline and not hurried():
+            # first of all time for what was accepted last to be read
             await self._clock.sleep(_STOP_POLL_SECONDS)
+            if not self._handler.in_flight:
+                break
         await self._http.shutdown(0.1)
         await self._listening.wait_closed()
         self._upstream.close()

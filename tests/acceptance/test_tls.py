@@ -10,13 +10,10 @@ import pytest
 import trustme
 
 from ocn_permission_agent.clock import SystemClock
-from ocn_permission_agent.sandbox.chain.actors import Contracts
-from ocn_permission_agent.sandbox.story.agent import AgentFiles, AgentProcess
-from ocn_permission_agent.sandbox.story.world import agent_process
+from ocn_permission_agent.sandbox.story.agent import AgentProcess
 from tests.integration.proxy.house import a_put
 from tests.integration.proxy.wire import OK_BODY, Line, RawNode, line_to, listening
-
-NOBODY_ANSWERS = "http://127.0.0.1:9"
+from tests.lonely import address_of, lonely_agent
 
 
 @dataclass(frozen=True)
@@ -27,8 +24,7 @@ class Place:
 
     @property
     def address(self) -> tuple[str, int]:
-        host, _, port = self.agent.proxy_url.removeprefix("http://").partition(":")
-        return host, int(port)
+        return address_of(self.agent)
 
 
 def show(ca: trustme.CA, folder: Path) -> None:
@@ -58,18 +54,11 @@ async def place(ca: trustme.CA, tmp_path: Path) -> AsyncIterator[Place]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("127.0.0.1").configure_cert(context)
     async with listening(RawNode(tls=context)) as node:
-        agent = agent_process(
-            AgentFiles(folder=tmp_path),
-            contracts=Contracts(chain_id=246, registry="0x" + "11" * 20, permissions="0x" + "22" * 20, block_number=0),
-            rpc_url=NOBODY_ANSWERS,
-            node_url=node.url,
-            operator_key="1f" * 32,
-            admin_token="a-token-of-sixteen",
-            changed={
-                "proxy": {"tls_certificate_file": "chain.pem", "tls_key_file": "key.pem"},
-                "node": {"ca_file": "ca.pem"},
-            },
-            clock=SystemClock(),
+        agent = lonely_agent(
+            tmp_path,
+            node.url,
+            proxy={"tls_certificate_file": "chain.pem", "tls_key_file": "key.pem"},
+            node={"ca_file": "ca.pem"},
         )
         await agent.start()
         try:

@@ -5,7 +5,7 @@ Nobody registers with the node: the agent knows its customer from the chain alon
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,41 @@ async def a_bare_agent(
     Raises:
         AgentFailed: it does not start, or does not read the chain.
     """
+    agents = bare_agents(
+        folders=(folder,), node_url=node_url, customer=customer, clock=clock, changed=changed, public_url=None
+    )
+    async with agents as (agent,):
+        yield agent
+
+
+@asynccontextmanager
+async def bare_agents(
+    *,
+    folders: Sequence[Path],
+    node_url: str,
+    customer: Party,
+    clock: Clock,
+    public_url: str | None,
+    changed: Mapping[str, Mapping[str, Any]] | None = None,
+) -> AsyncIterator[tuple[AgentProcess, ...]]:
+    """As `a_bare_agent`, one in each folder, before the same node.
+
+    Args:
+        folders: for the files of each agent.
+        node_url: answers everything, also ``/ocn/message``.
+        customer: sends through the agents.
+        clock: paces waiting.
+        public_url: under which all are reached; None for that of the only one.
+        changed: configuration of each over the demo's; the limits per service are lifted.
+
+    Raises:
+        AgentFailed: one does not start, or does not read the chain.
+    """
     wallets = {name: Wallet.from_seed(f"bare {name}") for name in ("deployer", "operator", "customer", "service")}
-    lifted = {"delivery": {"max_rate": 10_000, "max_in_flight": 64}}
+    settings: dict[str, dict[str, Any]] = {"delivery": {"max_rate": 10_000, "max_in_flight": 64}}
+    settings |= {section: dict(keys) for section, keys in (changed or {}).items()}
+    if public_url is not None:
+        settings["proxy"] = settings.get("proxy", {}) | {"public_url": public_url}
     async with AsyncExitStack() as opened:
         server = ChainServer(
             chain_id=CHAIN_ID,
@@ -58,18 +91,22 @@ async def a_bare_agent(
         chain = await opened.enter_async_context(ChainClient(rpc_url))
         contracts = await deploy(chain, wallets["deployer"])
         actors = {name: Actor(chain, contracts, wallet) for name, wallet in wallets.items()}
-        agent = agent_process(
-            AgentFiles(folder=folder),
-            contracts=contracts,
-            rpc_url=rpc_url,
-            node_url=node_url,
-            operator_key=wallets["operator"].key.hex(),
-            admin_token=secrets.token_urlsafe(16),
-            changed=lifted | {section: dict(keys) for section, keys in (changed or {}).items()},
-            clock=clock,
+        agents = tuple(
+            agent_process(
+                AgentFiles(folder=folder),
+                contracts=contracts,
+                rpc_url=rpc_url,
+                node_url=node_url,
+                operator_key=wallets["operator"].key.hex(),
+                admin_token=secrets.token_urlsafe(16),
+                changed=settings,
+                clock=clock,
+            )
+            for folder in folders
         )
-        prefix = (changed or {}).get("node", {}).get("api_prefix")
-        await actors["operator"].set_node("/".join(part for part in (agent.proxy_url, prefix) if part))
+        prefix = settings.get("node", {}).get("api_prefix")
+        url = public_url or "/".join(part for part in (agents[0].proxy_url, prefix) if part)
+        await actors["operator"].set_node(url)
         for name, party in (("customer", customer), ("service", SERVICE)):
             await actors[name].set_party(
                 party.country_code, party.party_id, roles=[0], operator=actors["operator"].address
@@ -77,10 +114,12 @@ async def a_bare_agent(
         await actors["service"].set_service("Everything", "https://service.example", [0])
         await actors["customer"].create_agreement(actors["service"].address)
         await chain.set_mining("interval", 1.0)
-        opened.push_async_callback(agent.stop)
-        await agent.start()
-        await _until_agreed(agent, clock)
-        yield agent
+        for agent in agents:
+            opened.push_async_callback(agent.stop)
+            await agent.start()
+        for agent in agents:
+            await _until_agreed(agent, clock)
+        yield agents
 
 
 async def _until_agreed(agent: AgentProcess, clock: Clock) -> None:
