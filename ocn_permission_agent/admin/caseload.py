@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from ocn_permission_agent.ocpi.route import Module
+from ocn_permission_agent.consent.permission import permission_for
+from ocn_permission_agent.ocpi.route import InterfaceRole, Module
 from ocn_permission_agent.outbox.casework import (
     Choice,
     Listed,
@@ -93,6 +94,7 @@ def shown_document(shown: Shown) -> Document:
             "log_index": shown.agreement.log_index,
             "block": shown.agreement_block or None,
         },
+        "permission": permission_for(Module(shown.listed.module), InterfaceRole(shown.listed.interface_role)),
         "receiver": shown.receiver,
         "url_path": shown.url_path,
         "expires_at": _time(shown.expires_at) if shown.listed.state is DeliveryState.PENDING else None,

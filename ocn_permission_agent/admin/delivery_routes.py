@@ -49,7 +49,7 @@ async def _told(answer: Callable[[Written], Awaitable[Document | None]], written
     except BadChoice as error:
         return _answer({"error": str(error)}, status=400)
     if document is None:
-        return _answer({"error": "There is no such delivery, or it was kept long enough."}, status=404)
+        return _answer({"error": "There is no such delivery, or it is longer ago than is kept."}, status=404)
     return _answer(document)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ocn_permission_agent.outbox.gaps import GapSum
 from ocn_permission_agent.outbox.model import DeliveryState
-from ocn_permission_agent.outbox.store import Counts
+from ocn_permission_agent.outbox.store import Counts, ProviderBacklog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +39,8 @@ class Status:
     """Everything the document is made of.
 
     `services` counts those that are listed, `agreements` those that are open or held; None: not known, because only
-    the store was asked. `gaps` are copies that were due and could not be recorded, by reason. `spool_bytes` wait beside
-    the store, None likewise.
+    the store was asked. `backlog` is what each provider is owed, None likewise. `gaps` are copies that were due and
+    could not be recorded, by reason. `spool_bytes` wait beside the store, None likewise.
     """
 
     version: str
@@ -48,6 +48,7 @@ class Status:
     services: int | None
     agreements: int | None
     deliveries: Counts
+    backlog: tuple[ProviderBacklog, ...] | None = None
     gaps: tuple[GapSum, ...] = ()
     spool_bytes: int | None = None
 
@@ -82,6 +83,7 @@ def status_document(status: Status) -> dict[str, object]:
         "services": status.services,
         "agreements": status.agreements,
         "deliveries": {"pending": counts.pop("pending")} | waiting | counts,
+        "providers": None if status.backlog is None else [_provider(each) for each in status.backlog],
         "gaps": sum(each.count for each in status.gaps),
         "gaps_by_reason": {
             each.reason: {
@@ -93,3 +95,32 @@ def status_document(status: Status) -> dict[str, object]:
         },
         "spool_bytes": status.spool_bytes,
     }
+
+
+def _provider(owed: ProviderBacklog) -> dict[str, object]:
+    """What one provider is owed, and what of it is paused: all, or single modules."""
+    breaker = owed.breaker
+    return {
+        "provider": str(owed.provider),
+        "pending": owed.pending,
+        "held": sum(owed.held.values()),
+        "held_by": dict(owed.held),
+        "paused": owed.paused,
+        "oldest": _instant(owed.oldest),
+        "paused_since": _instant(breaker.paused_since),
+        "probe_at": _instant(breaker.probe_at),
+        "reason": breaker.reason,
+        "paused_modules": [
+            {
+                "module": each.module,
+                "paused_since": _instant(each.pause.since),
+                "probe_at": _instant(each.pause.probe_at),
+                "reason": each.pause.reason,
+            }
+            for each in owed.paused_modules
+        ],
+    }
+
+
+def _instant(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()

@@ -214,6 +214,7 @@ class Agent:
             services=sum(service.listed for service in index.services()),
             agreements=sum(not agreement.verdict.closed for agreement in index.agreements()),
             deliveries=counts,
+            backlog=await self._engine.outbox.backlog(),
             gaps=gaps,
             spool_bytes=self._keeping.recorder.spooled_bytes,
         )

@@ -32,12 +32,17 @@ class Action:
 
     path: str
     verb: str
+    possible: str
     done: str
     able: str
 
 
-RETRY = Action(path="/api/v1/deliveries/retry", verb="Retry", done="pending again", able="retriable")
-DISCARD = Action(path="/api/v1/deliveries/discard", verb="Discard", done="discarded", able="discardable")
+RETRY = Action(
+    path="/api/v1/deliveries/retry", verb="Retry", possible="tried again", done="pending again", able="retriable"
+)
+DISCARD = Action(
+    path="/api/v1/deliveries/discard", verb="Discard", possible="discarded", done="discarded", able="discardable"
+)
 
 
 def show_list(config_file: Path | None, *, as_json: bool, limit: int, choice: dict[str, str | None]) -> None:
@@ -57,7 +62,7 @@ def show_one(config_file: Path | None, delivery_id: int, *, as_json: bool) -> No
     written = {"id": str(delivery_id)}
     document = _ask(config_file, f"/api/v1/deliveries/{delivery_id}", lambda clerk: clerk.show(written))
     if document is None:
-        raise CommandFailed("There is no such delivery, or it was kept long enough.")
+        raise CommandFailed("There is no such delivery, or it is longer ago than is kept.")
     if as_json:
         _print(document)
         return
@@ -114,7 +119,7 @@ def act(
         _print({"done": done, "passed_over": passed_over})
     else:
         rest = f"; {passed_over} could not be (no payload, or under way)" if passed_over else ""
-        print(f"{done} deliveries are {action.done}{rest}.")
+        print(f"{_many(done)} {action.done}{rest}.")
 
 
 def _in_slices(config_file: Path | None, action: Action, written: dict[str, str], able: int) -> tuple[int, int]:
@@ -183,7 +188,12 @@ def _given(choice: dict[str, str | None]) -> dict[str, str]:
 
 def _counted(action: Action, preview: dict[str, Any]) -> str:
     states = ", ".join(f"{count} {state}" for state, count in preview["by_state"].items()) or "none"
-    return f"Chosen: {states}. {action.verb} can do something about {preview[action.able]} of them."
+    count = preview[action.able] or "None"
+    return f"Chosen: {states}. {count} of them can be {action.possible}."
+
+
+def _many(count: int) -> str:
+    return "1 delivery is" if count == 1 else f"{count} deliveries are"
 
 
 def _print(document: object) -> None:

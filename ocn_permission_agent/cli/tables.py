@@ -1,5 +1,6 @@
 """Aligned tables for people."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +13,8 @@ def show_status(document: dict[str, Any], *, console: Console | None = None) -> 
     out = console or Console(highlight=False)
     out.print(_facts(document))
     out.print(_deliveries(document["deliveries"]))
+    for line in _waiting(document.get("providers") or []):
+        out.print(Text(line))
 
 
 def show_stops(stops: list[dict[str, Any]], *, console: Console | None = None) -> None:
@@ -68,6 +71,26 @@ def _deliveries(counts: dict[str, int]) -> Table:
         indent = "  of these " if state in {"held", "paused"} else ""
         table.add_row(f"{indent}{state}", str(count))
     return table
+
+
+def _waiting(providers: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """A line for each provider that is owed something, and for what of it is paused."""
+    for each in providers:
+        if each["pending"]:
+            yield f"{each['provider']} is owed {each['pending']}, the oldest of {_minute(each['oldest'])}"
+        if each["paused_since"]:
+            yield f"{each['provider']} is paused since {_pause(each)}"
+        for module in each["paused_modules"]:
+            yield f"{each['provider']}: {module['module']} are paused since {_pause(module)}"
+
+
+def _pause(paused: dict[str, Any]) -> str:
+    return f"{_minute(paused['paused_since'])}, next try {_minute(paused['probe_at'])}: {paused['reason']}"
+
+
+def _minute(text: str) -> str:
+    """``2026-03-01 10:00 UTC``."""
+    return f"{text[:16].replace('T', ' ')} UTC"
 
 
 def _block(chain: dict[str, Any]) -> str:

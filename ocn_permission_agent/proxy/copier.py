@@ -20,6 +20,9 @@ from ocn_permission_agent.proxy.coding import plain
 from ocn_permission_agent.proxy.copying import NotCopied, never_copied, plan_copies
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
 
+#: nobody asks why these were not copied
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
 
 class Index(Protocol):
     """Who must hear it, as of one block (`ConsentIndex`)."""
@@ -187,18 +190,23 @@ class Copier:
         if not index.has_agreements(sender):
             return None
         entitlements = index.providers_for(sender, route.module, route.interface_role)
-        if not entitlements:
+        if not entitlements and method in _READS:
             return None
         request = parse_request(
             method=method, raw_path=path, raw_query=query, headers=read, body=b"", api_prefix=self._node.api_prefix
         )
-        if request is None:
-            return None
-        ruled_out = never_copied(request, own_party=self._node.own_party, copy_reads=self._settings.copy_reads)
-        if ruled_out is not None:
-            self._not_copied(request, ruled_out)
+        if request is None or self._ruled_out(request, entitlements):
             return None
         return Candidate(request=request, entitlements=entitlements, content_encoding=read.get("content-encoding", ""))
+
+    def _ruled_out(self, request: OcpiRequest, entitlements: tuple[Entitlement, ...]) -> bool:
+        """Whether it is known beforehand that nobody is owed a copy; noted then."""
+        reason = never_copied(request, own_party=self._node.own_party, copy_reads=self._settings.copy_reads)
+        if reason is None and not entitlements:
+            reason = NotCopied.NOT_COVERED
+        if reason is not None:
+            self._not_copied(request, reason)
+        return reason is not None
 
     def demand_recording(self) -> None:
         """With `strict`, take nothing that may be due while no copy could be recorded.

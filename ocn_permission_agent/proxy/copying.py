@@ -26,6 +26,8 @@ class NotCopied(Enum):
     OWN_PARTY = "own_party"
     #: the path may mean something else to the node than to us
     UNCLEAR_PATH = "unclear_path"
+    #: no service both agreed to and asks for this interface
+    NOT_COVERED = "not_covered"
     #: it is only read, and reads are not copied unless `copy_reads` says so
     READ = "read"
 

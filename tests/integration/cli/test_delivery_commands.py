@@ -101,7 +101,7 @@ async def states(store: SqliteOutbox) -> dict[str, int]:
 async def test_deliveries_are_listed_and_chosen(calling: Calling, config_file: Path, agent: Running) -> None:
     listed = await calling("deliveries", "list", "--config", config_file, COLUMNS="200")
     assert (listed.code, listed.err) == (0, "")
-    assert [word in listed.out for word in ("parked", "pending", "delivered, erased", "DE*PAY", "NL*ANA")] == [True] * 5
+    assert [word in listed.out for word in ("parked", "pending", "delivered", "DE*PAY", "NL*ANA")] == [True] * 5
     chosen = await calling(
         "deliveries", "list", "--state", "parked", "--provider", "NL*ANA", "--json", "--config", config_file
     )
@@ -114,14 +114,14 @@ async def test_one_is_shown_with_its_attempts(calling: Calling, config_file: Pat
     shown = await calling("deliveries", "show", "1", "--config", config_file)
     assert (shown.code, "kwh is missing" in shown.out, "total" in shown.out) == (0, True, False)
     absent = await calling("deliveries", "show", "99", "--config", config_file)
-    assert (absent.code, absent.err) == (1, "There is no such delivery, or it was kept long enough.\n")
+    assert (absent.code, absent.err) == (1, "There is no such delivery, or it is longer ago than is kept.\n")
 
 
 async def test_a_bulk_action_is_tried_dry_then_asked_for_then_done(
     calling: Calling, config_file: Path, agent: Running
 ) -> None:
     dry = await calling("deliveries", "retry", "--state", "parked", "--dry-run", "--config", config_file)
-    assert (dry.code, dry.out) == (0, "Chosen: 2 parked. Retry can do something about 2 of them.\n")
+    assert (dry.code, dry.out) == (0, "Chosen: 2 parked. 2 of them can be tried again.\n")
     unsure = await calling("deliveries", "retry", "--state", "parked", "--config", config_file)
     assert (unsure.code, await states(agent.store)) == (130, {"parked": 2, "delivered": 1, "pending": 1})
     done = await calling("deliveries", "retry", "--state", "parked", "--yes", "--config", config_file)
@@ -146,7 +146,8 @@ async def test_nothing_is_done_to_everything_by_accident(calling: Calling, confi
 async def test_a_story_is_told(calling: Calling, config_file: Path, agent: Running) -> None:
     told = await calling("explain", "c/7", "--config", config_file, COLUMNS="200")
     assert told.code == 0
-    assert "Copied to DE*PAY: sessions/receiver is covered by the agreement of transaction 0xabab" in told.out
+    assert "Copied to DE*PAY: DE*CPO agreed to sessions, receiver interface (permission 6, or a wider one)" in told.out
+    assert "by transaction 0xabab" in told.out
     request = session(correlation_id="refused-one")
     agent.notes.note(request, "receiver_refused", at=SystemClock().now())
     why = await calling("explain", "refused-one", "--config", config_file)
@@ -187,7 +188,7 @@ async def test_without_an_agent_its_store_tells_and_is_worked_on(calling: Callin
     told = await calling("explain", "c/7", "--json", "--config", config_file)
     assert len(json.loads(told.out)["copies"]) == 1
     done = await calling("deliveries", "retry", "1", "--yes", "--config", config_file)
-    assert (done.code, done.out) == (0, "1 deliveries are pending again.\n")
+    assert (done.code, done.out) == (0, "1 delivery is pending again.\n")
     bad = await calling("deliveries", "list", "--module", "music", "--config", config_file)
     assert (bad.code, "music" in bad.err) == (1, True)
 

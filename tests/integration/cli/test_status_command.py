@@ -15,9 +15,12 @@ from ocn_permission_agent.admin.status import ChainStatus, EndpointStatus, Statu
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.ocpi.party import Party
+from ocn_permission_agent.outbox.breaker import Breaker
 from ocn_permission_agent.outbox.gaps import GapSum
 from ocn_permission_agent.outbox.model import DeliveryState
-from ocn_permission_agent.outbox.store import Counts
+from ocn_permission_agent.outbox.module_pause import ModulePause
+from ocn_permission_agent.outbox.store import Counts, PausedModule, ProviderBacklog
 from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.desks import a_closed_desk
 
@@ -42,6 +45,19 @@ async def how_things_stand() -> Status:
         services=2,
         agreements=7,
         deliveries=Counts(by_state={DeliveryState.PENDING: 3, DeliveryState.DELIVERED: 1234}, held=1),
+        backlog=(
+            ProviderBacklog(
+                provider=Party("DE", "PAY"),
+                pending=3,
+                oldest=SINCE,
+                breaker=Breaker(failures=2, paused_since=SINCE, probe_at=SINCE, reason="no answer"),
+                paused_modules=(
+                    PausedModule(module="tokens", pause=ModulePause(since=SINCE, probe_at=SINCE, reason="not set up")),
+                ),
+                paused=2,
+                held={"C8": 1},
+            ),
+        ),
         gaps=(GapSum(reason="first_sync", count=4, first_at=SINCE, last_at=SINCE),),
     )
 
@@ -74,6 +90,9 @@ async def test_the_running_agent_is_asked(calling: Calling, config_file: Path, p
         "pending", "held", "paused", "delivered", "unconfirmed", "refused", "superseded", "withdrawn", "expired",
         "parked",
     ]  # fmt: skip
+    (owed,) = document["providers"]
+    assert (owed["provider"], owed["pending"], owed["held"], owed["paused"]) == ("DE*PAY", 3, 1, 2)
+    assert (owed["held_by"], owed["reason"], owed["paused_modules"][0]["module"]) == ({"C8": 1}, "no answer", "tokens")
 
 
 async def test_people_get_aligned_tables(calling: Calling, config_file: Path, port: str) -> None:
@@ -84,6 +103,12 @@ async def test_people_get_aligned_tables(calling: Calling, config_file: Path, po
     assert "Fresh       yes, 2 s old" in lines
     assert "Gaps        4 since 2026-03-01T10:00:00+00:00: first_sync 4" in lines
     assert "Endpoint    rpc.example: reachable, followed, head 812" in lines
+    assert lines[-3:] == [
+        "DE*PAY is owed 3, the oldest of 2026-03-01 10:00 UTC",
+        "DE*PAY is paused since 2026-03-01 10:00 UTC, next try 2026-03-01 10:00 UTC: no answer",
+        "DE*PAY: tokens are paused since 2026-03-01 10:00 UTC, next try 2026-03-01 10:00 UTC: not set up",
+    ]
+    lines = lines[:-3]
     counts = {name.strip(): count for line in lines[7:] for name, _, count in [line.rpartition(" ")]}
     assert (counts["pending"], counts["of these held"], counts["delivered"]) == ("3", "1", "1234")
     assert len({len(line) for line in lines[7:]}) == 1

@@ -115,6 +115,15 @@ async def test_body_in_a_coding_that_nobody_reads_is_a_gap() -> None:
         assert [plan.envelope.request.body for plan in house.outbox.plans] == [b'{"id":1}']
 
 
+async def test_an_interface_that_nobody_asks_for_is_told_apart_from_having_no_agreement() -> None:
+    async with a_house(consent=Consent(modules=frozenset({Module.CDRS}))) as house:
+        assert (await ask(house.address, a_put())).body == OK_BODY
+        await ask(house.address, a_put(b"", method="GET"))
+        await ask(house.address, a_put(sender=("DE", "ABC")))
+        assert house.outbox.plans == []
+        assert house.count("not_copied", reason="not_covered") == 1
+
+
 async def test_provider_that_takes_part_gets_no_copy() -> None:
     async with a_house() as house:
         await ask(house.address, a_put(receiver=("DE", "PAY")))
