@@ -1,7 +1,6 @@
 """Deliveries looked up and handled while no agent runs."""
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TypeVar
 
 import structlog
@@ -14,19 +13,20 @@ from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.casework import NotCopiedBook
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.stored_casework import StoredCasework
-from ocn_permission_agent.store.looking import ReadOnlyDatabase
-from ocn_permission_agent.store.sqlite import SqliteDatabase
+from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.opening import look_at_store, open_store
+from ocn_permission_agent.store.settings import StoreSettings
 
 T = TypeVar("T")
 
 
-async def look_up(store_path: Path, work: Callable[[Clerk], Awaitable[T]]) -> T:
+async def look_up(store: StoreSettings, work: Callable[[Clerk], Awaitable[T]]) -> T:
     """Ask a store that is there, beside an agent or without one; nothing in it changes.
 
     Raises:
         StoreUnavailable: it cannot be read.
     """
-    database = ReadOnlyDatabase.look(store_path)
+    database = await look_at_store(store, clock=SystemClock())
     try:
         return await work(_clerk(database, DeliverySettings()))
     finally:
@@ -37,22 +37,22 @@ async def handle(config: Config, work: Callable[[Clerk], Awaitable[T]]) -> T:
     """Act on the store.
 
     Raises:
-        StoreUnavailable: it cannot be used now; an agent that runs has it for itself.
+        StoreUnavailable: it cannot be used now; with SQLite an agent that runs has it for itself.
         StoreMismatch: another version has made it.
     """
-    database = await SqliteDatabase.open(config.store_path, metrics=Metrics(), clock=SystemClock())
+    database = await open_store(config.store, metrics=Metrics(), clock=SystemClock(), beside_others=True)
     try:
         return await work(_clerk(database, config.delivery))
     finally:
         await database.close()
 
 
-def casework_of(database: SqliteDatabase, settings: DeliverySettings) -> StoredCasework:
+def casework_of(database: Database, settings: DeliverySettings) -> StoredCasework:
     """The casework of a store, entered into its ledger."""
     return StoredCasework(database, settings=settings, ledger=LedgerStore(database))
 
 
-def _clerk(database: SqliteDatabase, settings: DeliverySettings) -> Clerk:
+def _clerk(database: Database, settings: DeliverySettings) -> Clerk:
     casework = casework_of(database, settings)
     return Clerk(
         casework=lambda: casework,

@@ -21,6 +21,7 @@ from ocn_permission_agent.cluster.lease import Lease, SoleLease
 from ocn_permission_agent.config import Config
 from ocn_permission_agent.consent.address import address
 from ocn_permission_agent.consent.view import ConsentView
+from ocn_permission_agent.errors import StoreMismatch
 from ocn_permission_agent.ledger.keeping import Keeper
 from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.log import Log
@@ -35,7 +36,7 @@ from ocn_permission_agent.outbox.stored_casework import StoredCasework
 from ocn_permission_agent.outbox.upkeep import Upkeep
 from ocn_permission_agent.proxy.tls import node_context
 from ocn_permission_agent.store.database import Database
-from ocn_permission_agent.store.sqlite import SqliteDatabase
+from ocn_permission_agent.store.opening import open_store
 
 #: where a copied command's result goes: nowhere (proxy.md)
 _INERT_PATH = "/ocn-agent/inert/copy"
@@ -45,7 +46,7 @@ _INERT_PATH = "/ocn-agent/inert/copy"
 class Engine:
     """What runs beside the listeners while the store is open."""
 
-    database: SqliteDatabase
+    database: Database
     outbox: SqliteOutbox
     watch: Watch
     decider: Decider
@@ -84,8 +85,10 @@ async def open_engine(
         StoreUnavailable: not now.
         StoreMismatch: the store was made for others, or by another version.
     """
-    database = await SqliteDatabase.open(config.store_path, metrics=metrics, clock=clock)
+    database = await open_store(config.store, metrics=metrics, clock=clock)
     opened.push_async_callback(database.close)
+    if database.dialect != "sqlite":
+        raise StoreMismatch("copies cannot be kept in PostgreSQL by this version yet")
     rpcs = [await opened.enter_async_context(RpcClient(url=url, clock=clock)) for url in config.chain.rpc_urls]
     endpoints = Endpoints(rpcs=rpcs, settings=config.chain, clock=clock, metrics=metrics, log=log)
     own = await opened.enter_async_context(HttpTransport.trusted(tls=node_context(config.node.ca_file)))

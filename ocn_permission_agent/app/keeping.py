@@ -24,15 +24,16 @@ from ocn_permission_agent.outbox.recorder import Recorder
 from ocn_permission_agent.outbox.rows import to_us
 from ocn_permission_agent.outbox.spool import Spool
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
-from ocn_permission_agent.store.backup import back_up
+from ocn_permission_agent.store.backup import NOT_A_FILE, back_up
 from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.settings import StoreSettings
 
 
 class Keeping:
     """There from the first request on; the store comes and goes.
 
     Args:
-        store_path: the file; the others lie beside it.
+        store: where it is; the files lie beside it.
         on_drained: told when what waited in the spool has reached the store.
         clock: everybody's.
         metrics: instruments.
@@ -40,15 +41,15 @@ class Keeping:
     """
 
     def __init__(
-        self, store_path: Path, *, on_drained: Callable[[], None], clock: Clock, metrics: Metrics, log: Log
+        self, store: StoreSettings, *, on_drained: Callable[[], None], clock: Clock, metrics: Metrics, log: Log
     ) -> None:
-        self._store_path = store_path
+        self._settings = store
         self._clock = clock
         self._log = log
-        self.intents = Intents(_beside(store_path, "intents"))
+        self.intents = Intents(store.beside("intents"))
         self.gaps = GapBook(clock=clock, metrics=metrics, log=log, journal=self.intents)
         self.recorder = Recorder(
-            spool=Spool(_beside(store_path, "spool")),
+            spool=Spool(store.beside("spool")),
             intents=self.intents,
             gaps=self.gaps,
             on_drained=on_drained,
@@ -56,7 +57,7 @@ class Keeping:
             metrics=metrics,
             log=log,
         )
-        self._generation = Generation(_beside(store_path, "generation"), clock=clock, gaps=self.gaps, log=log)
+        self._generation = Generation(store.beside("generation"), clock=clock, gaps=self.gaps, log=log)
         self._written: StoredGaps | None = None
 
     async def attach(self, database: Database, outbox: SqliteOutbox) -> None:
@@ -103,7 +104,9 @@ class Keeping:
             StoreUnavailable: it cannot be made; the message says why.
         """
         written = self._store()
-        size = await asyncio.to_thread(back_up, self._store_path, target, at_us=to_us(self._clock.now()))
+        if self._settings.postgres_url is not None:
+            raise StoreUnavailable(NOT_A_FILE)
+        size = await asyncio.to_thread(back_up, self._settings.path, target, at_us=to_us(self._clock.now()))
         await self._generation.go_on(written, at_once=True)
         return size
 
@@ -120,7 +123,3 @@ class Keeping:
         if self._written is None:
             raise StoreUnavailable("the store is not open")
         return self._written
-
-
-def _beside(store_path: Path, suffix: str) -> Path:
-    return store_path.with_name(f"{store_path.name}.{suffix}")

@@ -13,7 +13,7 @@ from ocn_permission_agent.config import Config
 from ocn_permission_agent.consent.index import ConsentIndex
 from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.metrics import Metrics
-from ocn_permission_agent.store.looking import ReadOnlyDatabase
+from ocn_permission_agent.store.opening import look_at_store
 
 
 async def stored_index(config: Config) -> ConsentIndex:
@@ -25,7 +25,7 @@ async def stored_index(config: Config) -> ConsentIndex:
     """
     clock, metrics, log = SystemClock(), Metrics(), structlog.get_logger()
     view = ConsentView(clock=clock, max_staleness_seconds=config.chain.max_staleness_seconds, metrics=metrics)
-    database = ReadOnlyDatabase.look(config.store_path)
+    database = await look_at_store(config.store, clock=clock)
     try:
         watcher = Watcher(
             endpoints=Endpoints(

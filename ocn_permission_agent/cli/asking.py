@@ -36,11 +36,11 @@ def _document(access: AdminAccess) -> tuple[dict[str, Any], str]:
     """The status document, and what to say about where it comes from."""
     if access.admin.token is None:
         note = "There is no admin token to ask a running agent with (admin.token_file); this is what its store holds."
-        return status_document(stored_status(access.store_path)), note
+        return status_document(stored_status(access.store)), note
     try:
         return ask(access.admin), ""
     except ConnectionRefusedError:
-        document = status_document(stored_status(access.store_path))
+        document = status_document(stored_status(access.store))
         return document, f"No agent runs at {where(access.admin)}; this is what its store holds."
 
 

@@ -15,6 +15,7 @@ from ocn_permission_agent import app, logs
 from ocn_permission_agent.admin.desk import Desk, Document, Written
 from ocn_permission_agent.cli.asking import tell, where
 from ocn_permission_agent.cli.failing import CommandFailed
+from ocn_permission_agent.cli.stored import demand_store
 from ocn_permission_agent.config import load, load_admin_access
 from ocn_permission_agent.consent.deciding import DecisionRefused
 
@@ -101,8 +102,7 @@ def _decide(config_file: Path | None, asked: tuple[str, str, Written | None], on
             note = f"No agent runs at {where(access.admin)}: this is decided on its store."
     else:
         note = "There is no admin token (admin.token_file): this is decided on the store, which no agent may be using."
-    if not access.store_path.exists():
-        raise CommandFailed(f"No agent runs, and there is no store {access.store_path} yet.")
+    demand_store(access.store)
     print(note, file=sys.stderr)
     config = load(config_file)
     logs.configure(config.log, secrets=config.secrets)

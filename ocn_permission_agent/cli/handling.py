@@ -20,7 +20,8 @@ from ocn_permission_agent.app.casework import handle, look_up
 from ocn_permission_agent.cli.asking import tell, where
 from ocn_permission_agent.cli.deciding import whoever_asks
 from ocn_permission_agent.cli.failing import CommandFailed
-from ocn_permission_agent.config import AdminAccess, load, load_admin_access
+from ocn_permission_agent.cli.stored import demand_store
+from ocn_permission_agent.config import load, load_admin_access
 from ocn_permission_agent.errors import ConfigError
 
 _Work = Callable[[Clerk], Awaitable[Any]]
@@ -144,7 +145,7 @@ def _tell(config_file: Path | None, action: Action, fields: dict[str, str]) -> d
             return tell(access.admin, "POST", action.path, fields, timeout_seconds=60)
         except ConnectionRefusedError:
             pass
-    _demand_store(access)
+    demand_store(access.store)
     config = load(config_file)
     logs.configure(config.log, secrets=config.secrets)
 
@@ -165,9 +166,9 @@ def _ask(config_file: Path | None, path: str, work: _Work) -> Any:
             return tell(access.admin, "GET", path)
         except ConnectionRefusedError:
             note = f"No agent runs at {where(access.admin)}; this is what its store holds."
-    _demand_store(access)
+    demand_store(access.store)
     print(note, file=sys.stderr)
-    return _understood(look_up(access.store_path, work))
+    return _understood(look_up(access.store, work))
 
 
 def _understood(answer: Any) -> Any:
@@ -175,11 +176,6 @@ def _understood(answer: Any) -> Any:
         return asyncio.run(answer)
     except BadChoice as error:
         raise CommandFailed(str(error)) from None
-
-
-def _demand_store(access: AdminAccess) -> None:
-    if not access.store_path.exists():
-        raise CommandFailed(f"No agent runs, and there is no store {access.store_path} yet.")
 
 
 def _given(choice: dict[str, str | None]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 from ocn_permission_agent.admin.asked import Asked, BadQuestion, Question, read_question
 from ocn_permission_agent.cli.asking import ask, where
 from ocn_permission_agent.cli.failing import CommandFailed
+from ocn_permission_agent.cli.stored import demand_store
 from ocn_permission_agent.config import AdminAccess, load, load_admin_access
 from ocn_permission_agent.errors import ConfigError
 
@@ -52,8 +53,7 @@ def _document(config_file: Path | None, access: AdminAccess, question: Question)
 
 def _from_store(config_file: Path | None, access: AdminAccess, question: Question) -> dict[str, Any]:
     """The answer by the rules of the agent, for which all of its configuration is needed."""
-    if not access.store_path.exists():
-        raise CommandFailed(f"No agent runs, and there is no store {access.store_path} yet.")
+    demand_store(access.store)
     from ocn_permission_agent.app.stored import stored_index  # noqa: PLC0415  half of the agent
 
     index = asyncio.run(stored_index(load(config_file)))

@@ -1,65 +1,78 @@
-"""The status that a store can tell by itself, while no agent runs. The file is opened read-only."""
+"""The status that a store can tell by itself, while no agent runs. Nothing in it changes."""
 
-import sqlite3
-from contextlib import closing
-from datetime import UTC, datetime
-from pathlib import Path
+import asyncio
 
 from ocn_permission_agent import __version__
 from ocn_permission_agent.admin.status import ChainStatus, Status
+from ocn_permission_agent.chain.store import ChainStore
 from ocn_permission_agent.cli.failing import CommandFailed
-from ocn_permission_agent.outbox.gap_store import read_sum
-from ocn_permission_agent.outbox.gaps import GapSum
+from ocn_permission_agent.clock import SystemClock
+from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.outbox.gap_store import StoredGaps
 from ocn_permission_agent.outbox.model import DeliveryState
 from ocn_permission_agent.outbox.store import Counts
-from ocn_permission_agent.store.statements import load_statements
+from ocn_permission_agent.store.database import Connection, Database
+from ocn_permission_agent.store.opening import demand_there, look_at_store
+from ocn_permission_agent.store.settings import StoreSettings
+from ocn_permission_agent.store.sql import Sql
 
 
-def stored_status(path: Path) -> Status:
-    """Read the store; nothing in it changes.
+def demand_store(store: StoreSettings) -> None:
+    """Make sure that there is one to look at.
+
+    Raises:
+        CommandFailed: there is none.
+    """
+    try:
+        demand_there(store)
+    except StoreUnavailable as error:
+        raise CommandFailed(f"No agent runs, and {error}.") from error
+
+
+def stored_status(store: StoreSettings) -> Status:
+    """Read the store.
 
     Raises:
         CommandFailed: there is no store, or it cannot be read.
     """
-    if not path.exists():
-        raise CommandFailed(f"No agent runs, and there is no store {path} yet.")
+    demand_store(store)
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-            connection.row_factory = sqlite3.Row
-            connection.execute("BEGIN")
-            return Status(
-                version=__version__,
-                chain=_chain(connection),
-                services=None,
-                agreements=None,
-                deliveries=_counts(connection),
-                gaps=_gaps(connection),
-            )
-    except sqlite3.Error as error:
-        raise CommandFailed(f"No agent runs, and its store {path} cannot be read: {error}.") from error
+        return asyncio.run(_status(store))
+    except StoreUnavailable as error:
+        raise CommandFailed(f"No agent runs, and {error}.") from error
 
 
-def _chain(connection: sqlite3.Connection) -> ChainStatus:
-    statements = load_statements("ocn_permission_agent.chain", "sql/sqlite.sql")
-    blocks = connection.execute(statements["read_blocks"], {"ahead": 0}).fetchall()
-    if not blocks:
+async def _status(store: StoreSettings) -> Status:
+    database = await look_at_store(store, clock=SystemClock())
+    try:
+        return Status(
+            version=__version__,
+            chain=await _chain(database),
+            services=None,
+            agreements=None,
+            deliveries=await _counts(database),
+            gaps=await StoredGaps(database).totals(),
+        )
+    finally:
+        await database.close()
+
+
+async def _chain(database: Database) -> ChainStatus:
+    headers = await ChainStore(database).headers()
+    if not headers:
         return ChainStatus(head=None, fresh=False)
-    return ChainStatus(
-        head=blocks[-1]["number"], head_time=datetime.fromtimestamp(blocks[-1]["time_s"], UTC), fresh=False
-    )
+    return ChainStatus(head=headers[-1].number, head_time=headers[-1].time, fresh=False)
 
 
-def _gaps(connection: sqlite3.Connection) -> tuple[GapSum, ...]:
-    statements = load_statements("ocn_permission_agent.outbox", "sql/sqlite_gaps.sql")
-    return tuple(read_sum(row) for row in connection.execute(statements["totals"]))
+async def _counts(database: Database) -> Counts:
+    sql = Sql.of("outbox", database.dialect)
 
+    def work(connection: Connection) -> Counts:
+        waiting = sql.rows(connection, "count_waiting")[0]
+        return Counts(
+            by_state={DeliveryState(row["state"]): row["n"] for row in sql.rows(connection, "count_states")},
+            held=waiting["held"],
+            paused=waiting["paused"],
+        )
 
-def _counts(connection: sqlite3.Connection) -> Counts:
-    statements = load_statements("ocn_permission_agent.outbox", "sql/sqlite.sql")
-    states = connection.execute(statements["count_states"]).fetchall()
-    waiting = connection.execute(statements["count_waiting"]).fetchone()
-    return Counts(
-        by_state={DeliveryState(row["state"]): row["n"] for row in states},
-        held=waiting["held"],
-        paused=waiting["paused"],
-    )
+    return await database.read(work)

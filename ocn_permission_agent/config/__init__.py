@@ -20,6 +20,7 @@ from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
 from ocn_permission_agent.proxy.tls import node_context, server_context
+from ocn_permission_agent.store.settings import StoreSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class Config:
     chain: ChainSettings = field(repr=False)
     consent: ConsentSettings
     delivery: DeliverySettings
-    store_path: Path
+    store: StoreSettings
     network: NetworkSettings
     log: LogSettings
     warnings: tuple[str, ...] = ()
@@ -53,7 +54,7 @@ class AdminAccess:
     """What a command needs to ask a running agent, or to look into its store."""
 
     admin: AdminSettings
-    store_path: Path
+    store: StoreSettings
 
 
 def load(path: Path | None, *, environ: Mapping[str, str] | None = None) -> Config:
@@ -88,7 +89,7 @@ def load(path: Path | None, *, environ: Mapping[str, str] | None = None) -> Conf
         chain=build.chain(evaluated.values, followed),
         consent=build.consent(evaluated.values),
         delivery=build.delivery(evaluated.values, evaluated.services),
-        store_path=folder / evaluated.values["store.url"],
+        store=build.store(evaluated.values, folder=folder),
         network=build.network(evaluated.values),
         log=build.log(evaluated.values),
         warnings=evaluated.warnings,
@@ -107,7 +108,7 @@ def load_admin_access(path: Path | None, *, environ: Mapping[str, str] | None = 
     needed = ("admin.", "store.", "OCN_AGENT_ADMIN", "OCN_AGENT_STORE")
     if problems := [problem for problem in evaluated.problems if problem.startswith(needed)]:
         raise ConfigError(problems)
-    return AdminAccess(admin=build.admin(evaluated.values), store_path=folder / evaluated.values["store.url"])
+    return AdminAccess(admin=build.admin(evaluated.values), store=build.store(evaluated.values, folder=folder))
 
 
 def load_chain_access(path: Path | None, *, environ: Mapping[str, str] | None = None) -> ChainSettings:

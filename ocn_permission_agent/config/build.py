@@ -23,6 +23,7 @@ from ocn_permission_agent.outbox.settings import (
     Windows,
 )
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings, TlsFiles
+from ocn_permission_agent.store.settings import StoreSettings
 
 
 def proxy(values: Mapping[str, Any], *, folder: Path) -> ProxySettings:
@@ -131,6 +132,15 @@ def _direct_route(values: Mapping[str, Any], section: str) -> DirectRoute | None
         token=values[f"{section}.token"],
         token_style=TokenStyle(values[f"{section}.token_style"]),
     )
+
+
+def store(values: Mapping[str, Any], *, folder: Path) -> StoreSettings:
+    """``[store]``; relative paths start from `folder`."""
+    url: str = values["store.url"]
+    file = url.removeprefix("sqlite:///")
+    if file != url:
+        return StoreSettings(path=folder / file)
+    return StoreSettings(path=folder / (values["store.spool_folder"] or "") / "agent", postgres_url=url)
 
 
 def network(values: Mapping[str, Any]) -> NetworkSettings:

@@ -20,6 +20,7 @@ def problems_between(evaluated: Evaluated) -> Iterator[str]:
     yield from _tls(evaluated)
     yield from _node(evaluated)
     yield from _token(evaluated)
+    yield from _store(evaluated)
     yield from _direct_routes(evaluated)
     yield from _contracts(evaluated)
 
@@ -97,6 +98,13 @@ def _token(evaluated: Evaluated) -> Iterator[str]:
         yield f"{evaluated.named['admin.token']}: is too short; a token needs {_SHORTEST_TOKEN} characters or more."
     if not (token.isascii() and token.isprintable()) or " " in token:
         yield f"{evaluated.named['admin.token']}: must be one line of ASCII characters without spaces."
+
+
+def _store(evaluated: Evaluated) -> Iterator[str]:
+    url, folder = evaluated.values.get("store.url"), evaluated.values.get("store.spool_folder")
+    if folder is not None and url is not None and url.startswith("sqlite:"):
+        named = evaluated.named["store.spool_folder"]
+        yield f"{named}: is for PostgreSQL; with SQLite these files lie beside the store."
 
 
 def _direct_routes(evaluated: Evaluated) -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ocn_permission_agent.config.keys import REQUIRED, Key, environment_name
-from ocn_permission_agent.config.secrets import read_secret, readable_by_everybody, secret_parts
+from ocn_permission_agent.config.secrets import passwords, read_secret, readable_by_everybody, secret_parts
 from ocn_permission_agent.config.source import Given, Sources
 from ocn_permission_agent.ocpi.party import Party
 
@@ -92,4 +92,6 @@ def _secrets(sources: Sources, values: Mapping[str, Any]) -> frozenset[str]:
             found |= {value, value.removeprefix("0x")}
         elif key.private and isinstance(value, tuple):
             found |= {part for url in value for part in secret_parts(url)}
+        elif key.private and isinstance(value, str):
+            found |= passwords(value)
     return frozenset(found)

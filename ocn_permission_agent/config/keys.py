@@ -112,7 +112,11 @@ KEYS: tuple[Key, ...] = (
         _key("copy_reads", values.flag(), False),
         _key("copy_commands", _PARTIES, ()),
     ),
-    *_section("store", _key("url", Kind(read=values.store_url), "agent.db", private=True)),
+    *_section(
+        "store",
+        _key("url", Kind(read=values.store_url), "sqlite:///agent.db", private=True),
+        _key("spool_folder", Kind(read=values.folder_path), None),
+    ),
     *_section(
         "delivery",
         _key("attempt_timeout_seconds", values.number(most=600), 45.0),

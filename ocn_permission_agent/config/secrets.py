@@ -52,3 +52,11 @@ def secret_parts(url: str) -> set[str]:
     found |= {segment for segment in parts.path.split("/") if len(segment) >= _KEY_LENGTH}
     found |= {value for _, value in parse_qsl(parts.query)}
     return {part for part in found if len(part) >= 4}
+
+
+def passwords(url: str) -> set[str]:
+    """The password of a database's URL, as written and as meant; it may stand before the host or behind the ``?``."""
+    parts = urlsplit(url)
+    found = {parts.password or "", unquote(parts.password or "")}
+    found |= {value for name, value in parse_qsl(parts.query) if name in {"password", "sslpassword"}}
+    return {part for part in found if len(part) >= 4}

@@ -294,13 +294,34 @@ def host_names(value: object) -> tuple[str, ...]:
 
 
 def store_url(value: object) -> str:
-    """The file of the embedded store, as a path: ``sqlite:///agent.db`` or ``sqlite:////var/lib/agent.db``."""
+    """``sqlite:///agent.db`` or ``sqlite:////var/lib/agent.db``; or ``postgresql://…``, which may hold a password."""
     written = _text(value, "a URL")
-    scheme, separator, rest = written.partition("://")
-    if separator and scheme.partition("+")[0] in {"postgresql", "postgres"}:
-        raise ValueError("names PostgreSQL, which this version does not support yet; use sqlite:///path")
+    scheme, _, rest = written.partition("://")
+    if scheme in {"postgresql", "postgres"}:
+        return _postgres_url(written)
     if scheme != "sqlite" or not rest.startswith("/") or len(rest) < 2 or rest.endswith("/") or "?" in rest:
-        raise ValueError('must be "sqlite:///file.db" (relative) or "sqlite:////folder/file.db" (absolute)')
+        raise ValueError(
+            'must be "sqlite:///file.db" (relative), "sqlite:////folder/file.db" (absolute) or '
+            '"postgresql://user@host/database"'
+        )
     if rest == "/:memory:":
         raise ValueError("must name a file: what is only in memory would be lost")
-    return rest[1:]
+    return written
+
+
+def _postgres_url(written: str) -> str:
+    try:
+        parts = urlsplit(written)
+        named = bool(parts.path.strip("/")) and parts.port != 0
+    except ValueError:
+        named = False
+    if not named or any(not char.isprintable() or char.isspace() for char in written):
+        raise ValueError(
+            'must name a database, as in "postgresql://user@host/database" (its value is not repeated here)'
+        )
+    return written
+
+
+def folder_path(value: object) -> str | None:
+    """The path of a folder; empty: not given."""
+    return _text(value, "the path of a folder") or None

@@ -9,6 +9,7 @@ from ocn_permission_agent.errors import StoreUnavailable
 
 #: the row of ``meta`` by which a copy is known as one; see outbox/generation.py
 BACKUP_MARK = "backup_taken_at_us"
+NOT_A_FILE = "the store is a PostgreSQL database: take a backup of it with pg_dump, or as you back up its server"
 
 
 def back_up(source: Path, target: Path, *, at_us: int) -> int:

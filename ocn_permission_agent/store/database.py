@@ -4,8 +4,10 @@ Work is written once, as a plain function of a `Connection`, and runs on either 
 PostgreSQL (store/postgres.py). Only the SQL differs, see `Sql`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
+
+from ocn_permission_agent.store.migrations import Migration
 
 T = TypeVar("T")
 
@@ -74,6 +76,11 @@ class Database(Protocol):
     @property
     def dialect(self) -> str:
         """``sqlite`` or ``postgres``: which files of SQL are meant."""
+        ...
+
+    @property
+    def migrated(self) -> Sequence[Migration]:
+        """The steps that its opening took."""
         ...
 
     async def write(self, work: Callable[[Connection], T], /) -> T:

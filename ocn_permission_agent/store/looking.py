@@ -17,6 +17,7 @@ class ReadOnlyDatabase(SqliteDatabase):
 
     def __init__(self, connection: SqliteConnection) -> None:
         self._connection = connection
+        self.migrated = ()
 
     @classmethod
     def look(cls, path: Path) -> "ReadOnlyDatabase":

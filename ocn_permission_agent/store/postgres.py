@@ -6,7 +6,9 @@ transaction was in the way.
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
@@ -17,6 +19,7 @@ from ocn_permission_agent.errors import StoreMismatch, StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.store import bridge
 from ocn_permission_agent.store.database import Connection
+from ocn_permission_agent.store.lock import take_lock
 from ocn_permission_agent.store.migrations import Migration, shipped_migrations
 from ocn_permission_agent.store.postgres_connection import Again, Link, PostgresConnection, translated
 from ocn_permission_agent.store.postgres_migrations import demand_current, migrate
@@ -59,11 +62,8 @@ class PostgresDatabase:
 
     dialect = "postgres"
 
-    def __init__(
-        self, pool: "asyncpg.Pool[asyncpg.Record]", *, read_only: bool, clock: Clock, metrics: Metrics
-    ) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", *, clock: Clock, metrics: Metrics) -> None:
         self._pool = pool
-        self._read_only = read_only
         self._clock = clock
         self._metrics = metrics
         self._undone: list[Callable[[], None]] = []
@@ -72,6 +72,7 @@ class PostgresDatabase:
         self._closed = False
         self._pause_seconds = 0.0
         self._no_try_before = 0.0
+        self._lock: int | None = None
         #: the steps that its opening took
         self.migrated: tuple[Migration, ...] = ()
 
@@ -84,6 +85,7 @@ class PostgresDatabase:
         clock: Clock,
         migrations: Sequence[Migration] | None = None,
         connections: int = CONNECTIONS,
+        lock: Path | None = None,
     ) -> "PostgresDatabase":
         """Connect, and bring the schema up to date.
 
@@ -93,6 +95,7 @@ class PostgresDatabase:
             clock: dates the migrations and measures the commits.
             migrations: those of this agent, unless a test says otherwise.
             connections: at most.
+            lock: a file that is locked as long as the store is open: whoever has it owns the folder that it lies in.
 
         Raises:
             StoreUnavailable: cannot be reached now.
@@ -101,9 +104,12 @@ class PostgresDatabase:
         """
         steps = shipped_migrations(cls.dialect) if migrations is None else migrations
         database = await cls._connected(url, connections, read_only=False, clock=clock, metrics=metrics)
-        async with _or_closed(database), database._link("opened") as link:
-            with translated("opened"):
-                taken = await migrate(link, steps, now=clock.now())
+        async with _or_closed(database):
+            if lock is not None:
+                database._lock = take_lock(lock, of=f"the folder {lock.parent}")
+            async with database._link("opened") as link:
+                with translated("opened"):
+                    taken = await migrate(link, steps, now=clock.now())
         database.migrated = tuple(steps[len(steps) - taken :])
         return database
 
@@ -138,7 +144,7 @@ class PostgresDatabase:
                 server_settings=_SESSION | ({"default_transaction_read_only": "on"} if read_only else {}),
             )
             await pool
-        database = cls(pool, read_only=read_only, clock=clock, metrics=metrics)
+        database = cls(pool, clock=clock, metrics=metrics)
         async with _or_closed(database), database._link("opened") as link:
             with translated("opened"):
                 await _examine(link, read_only=read_only)
@@ -198,6 +204,8 @@ class PostgresDatabase:
                 await self._pool.close()
         except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             self._pool.terminate()
+        if self._lock is not None:
+            os.close(self._lock)
 
     # --------------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.errors import StoreMismatch, StoreUnavailable
 from ocn_permission_agent.store.bridge import wait
 from ocn_permission_agent.store.parameters import numbered
 
@@ -41,9 +41,12 @@ def translated(doing: str) -> Iterator[None]:
 
     Raises:
         StoreUnavailable: for each of them, `Again` and `Unstorable` among them.
+        StoreMismatch: a URL that asyncpg does not understand.
     """
     try:
         yield
+    except asyncpg.ClientConfigurationError as error:
+        raise StoreMismatch(f"store.url cannot be used: {told(error)}") from error
     except _FOREIGN as error:
         kind = StoreUnavailable
         if isinstance(error, _IN_THE_WAY):

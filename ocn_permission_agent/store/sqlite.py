@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from typing import TypeVar
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import StoreMismatch, StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.store.lock import take_lock
 from ocn_permission_agent.store.migrations import Migration, shipped_migrations
 from ocn_permission_agent.store.sqlite_connection import SqliteConnection
 from ocn_permission_agent.store.sqlite_migrations import migrate
@@ -138,7 +138,8 @@ def _open_file(
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise StoreUnavailable(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or later is needed")
     with contextlib.ExitStack() as undo:
-        lock = _take_lock(path)
+        # SQLite's own locks are too short-lived to tell who owns the file.
+        lock = take_lock(path.with_name(path.name + ".lock"), of=f"the store {path}")
         undo.callback(os.close, lock)
         try:
             # WAL files get the permissions of the main file.
@@ -160,20 +161,6 @@ def _open_file(
             raise StoreUnavailable(f"the store {path} cannot be opened: {error.strerror}") from error
         undo.pop_all()
     return writing, reading, lock, taken
-
-
-def _take_lock(path: Path) -> int:
-    """An exclusive lock on a file beside the store; SQLite's own locks are too short-lived to tell who owns it."""
-    try:
-        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise StoreUnavailable(f"the store {path} cannot be opened: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise StoreUnavailable(f"the store {path} is in use by another agent") from error
-    return lock
 
 
 def _connect(path: Path, undo: contextlib.ExitStack) -> SqliteConnection:

@@ -22,7 +22,7 @@ def test_few_keys_suffice_and_the_rest_has_defaults(loading: Loading, folder: Pa
     assert (config.proxy.listen_host, config.proxy.listen_port) == ("0.0.0.0", 8080)
     assert (config.admin.listen_host, config.admin.listen_port, config.admin.token) == ("127.0.0.1", 9090, None)
     assert config.node_version is None
-    assert config.store_path == folder / "agent.db"
+    assert config.store.path == folder / "agent.db"
     assert config.operator_key.address.startswith("0x")
     assert config.warnings == ()
 
@@ -62,7 +62,7 @@ def test_everything_can_come_from_the_environment(folder: Path, monkeypatch: pyt
     assert (config.node.own_party, config.node.api_prefix) == (Party("DE", "OCN"), "ocn")
     assert config.consent.copy_commands == {Party("DE", "PAY"), Party("NL", "FLT")}
     assert [str(each) for each in config.network.allow_addresses] == ["10.0.0.0/8", "fd00::/8"]
-    assert config.store_path == Path("/var/lib/agent.db")
+    assert config.store.path == Path("/var/lib/agent.db")
 
 
 def test_a_service_has_a_section_of_its_own_in_any_letter_case(loading: Loading) -> None:
@@ -159,6 +159,27 @@ def test_secrets_are_collected_for_the_redactor_and_never_shown(loading: Loading
     assert not [secret for secret in config.secrets if secret in shown]
 
 
+def test_the_store_may_be_a_postgresql_database_whose_password_is_never_shown(loading: Loading, folder: Path) -> None:
+    url = "postgresql://agent:s%2Fcret@db.example:5433/ocn?sslmode=verify-full"
+    (folder / "store.url").write_text(url + "\n")
+    config = loading({"store": 'spool_folder = "spool"'}, OCN_AGENT_STORE_URL_FILE=str(folder / "store.url"))
+
+    assert config.store.postgres_url == url
+    assert config.store.beside("spool") == folder / "spool" / "agent.spool"
+    assert str(config.store) == "ocn at db.example:5433 (PostgreSQL)"
+    assert {"s/cret", "s%2Fcret"} <= config.secrets
+    assert "cret" not in repr(config)
+
+
+def test_the_files_of_an_agent_lie_beside_a_sqlite_store_or_in_the_folder_of_the_configuration(
+    loading: Loading, folder: Path
+) -> None:
+    assert loading().store.beside("spool") == folder / "agent.db.spool"
+    on_postgres = loading({"store": 'url = "postgresql:///ocn?host=/run/postgresql"'}).store
+    assert on_postgres.beside("spool") == folder / "agent.spool"
+    assert str(on_postgres) == "ocn (PostgreSQL)"
+
+
 def test_a_key_that_everybody_may_read_brings_a_warning(loading: Loading, folder: Path) -> None:
     (folder / "operator.key").chmod(0o644)
 
@@ -172,7 +193,7 @@ def test_asking_for_the_status_needs_no_operator_key(folder: Path) -> None:
 
     access = load_admin_access(folder / "agent.toml", environ={"OCN_AGENT_ADMIN_LISTEN": "127.0.0.1:9191"})
 
-    assert (access.admin.listen_port, access.store_path) == (9191, folder / "agent.db")
+    assert (access.admin.listen_port, access.store.path) == (9191, folder / "agent.db")
 
 
 def test_asking_for_the_status_is_refused_when_its_own_keys_are_wrong(folder: Path) -> None:
