@@ -25,7 +25,7 @@ class Faults:
     `methods_refused` answers an error to these. `lies` answers that to calls with this calldata. `latest` is told as
     the head instead of the real one. `genesis`, `code` and `slot` are told instead of the hash of block 0, of any code
     and of any storage. `fork` gives every block but the first another hash, as on a fork.
-    `slow_seconds` passes before any answer. `asked` counts calls by method.
+    `slow_seconds` passes before any answer, or until it is set to 0. `asked` counts calls by method.
     """
 
     widest: int | None = None
@@ -70,8 +70,9 @@ async def faulty_rpc(behind: str) -> AsyncIterator[FaultyRpc]:
                 return web.Response(status=faults.status, headers=headers)
             if faults.raw_answer is not None:
                 return web.Response(body=faults.raw_answer)
-            if faults.slow_seconds:
-                await asyncio.sleep(faults.slow_seconds)
+            patience = asyncio.get_running_loop().time() + faults.slow_seconds
+            while faults.slow_seconds and asyncio.get_running_loop().time() < patience:  # noqa: ASYNC110  set by a test
+                await asyncio.sleep(0.02)
             calls = [_aged(call, faults) for call in orjson.loads(await request.read())]
             refused = {call["id"]: refusal for call in calls if (refusal := _refusal(call, faults)) is not None}
             passed = [call for call in calls if call["id"] not in refused]

@@ -25,12 +25,16 @@ class EndpointStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainStatus:
-    """What we know of the chain. `age_seconds` is None, or infinite, when it was never read."""
+    """What we know of the chain. `age_seconds` is None, or infinite, when it was never read.
+
+    `held` tells why every copy is held (C8, C12) though the view may be fresh; None when nothing is in doubt.
+    """
 
     head: int | None
     head_time: datetime | None = None
     fresh: bool
     age_seconds: float | None = None
+    held: str | None = None
     endpoints: tuple[EndpointStatus, ...] = ()
 
 
@@ -69,6 +73,7 @@ def status_document(status: Status) -> dict[str, object]:
             "head_time": None if chain.head_time is None else chain.head_time.isoformat(),
             "fresh": chain.fresh,
             "age_seconds": None if age is None or math.isinf(age) else round(age, 3),
+            "held": chain.held,
             "endpoints": [
                 {
                     "name": endpoint.name,

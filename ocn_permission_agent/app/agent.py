@@ -200,6 +200,7 @@ class Agent:
                 head_time=None if head is None else index.block_time,
                 fresh=fresh,
                 age_seconds=age,
+                held=index.distrust or index.doubt,
                 endpoints=tuple(
                     EndpointStatus(
                         name=each.name,

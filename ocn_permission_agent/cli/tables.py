@@ -50,6 +50,8 @@ def _facts(document: dict[str, Any]) -> Table:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("Chain head", _block(chain))
     table.add_row("Fresh", _freshness(chain))
+    if chain.get("held"):
+        table.add_row("Held", f"every copy: {chain['held']}")
     for endpoint in chain["endpoints"]:
         state = "reachable" if endpoint["reachable"] else "not reachable"
         if endpoint.get("followed"):

@@ -125,6 +125,7 @@ async def test_the_status_is_told_to_whoever_has_the_token(client: aiohttp.Clien
         "head_time": "2026-03-01T10:00:00+00:00",
         "fresh": True,
         "age_seconds": 1.25,
+        "held": None,
         "endpoints": [{"name": "rpc.example", "head": 12, "reachable": True, "followed": True, "complaint": None}],
     }
     assert (document["services"], document["agreements"], document["gaps"]) == (1, 2, 5)

@@ -40,6 +40,7 @@ async def how_things_stand() -> Status:
             head=812,
             fresh=True,
             age_seconds=2.0,
+            held="the endpoint serves chain 1, not 246",
             endpoints=(EndpointStatus(name="rpc.example", head=812, reachable=True),),
         ),
         services=2,
@@ -101,6 +102,7 @@ async def test_people_get_aligned_tables(calling: Calling, config_file: Path, po
     lines = [line.rstrip() for line in finished.out.splitlines()]
     assert "Chain head  812" in lines
     assert "Fresh       yes, 2 s old" in lines
+    assert "Held        every copy: the endpoint serves chain 1, not 246" in lines
     assert "Gaps        4 since 2026-03-01T10:00:00+00:00: first_sync 4" in lines
     assert "Endpoint    rpc.example: reachable, followed, head 812" in lines
     assert lines[-3:] == [
@@ -109,9 +111,9 @@ async def test_people_get_aligned_tables(calling: Calling, config_file: Path, po
         "DE*PAY: tokens are paused since 2026-03-01 10:00 UTC, next try 2026-03-01 10:00 UTC: not set up",
     ]
     lines = lines[:-3]
-    counts = {name.strip(): count for line in lines[7:] for name, _, count in [line.rpartition(" ")]}
+    counts = {name.strip(): count for line in lines[8:] for name, _, count in [line.rpartition(" ")]}
     assert (counts["pending"], counts["of these held"], counts["delivered"]) == ("3", "1", "1234")
-    assert len({len(line) for line in lines[7:]}) == 1
+    assert len({len(line) for line in lines[8:]}) == 1
 
 
 async def test_a_wrong_token_is_told(calling: Calling, config_file: Path, port: str) -> None:
