@@ -135,7 +135,7 @@ class RawNode:
 @asynccontextmanager
 async def listening(node: RawNode) -> AsyncIterator[RawNode]:
     node.idle.set()
-    server = await asyncio.start_server(node.serve, "127.0.0.1", 0, ssl=node.tls)
+    server = await asyncio.start_server(node.serve, "127.0.0.1", node.port, ssl=node.tls)
     node.port = server.sockets[0].getsockname()[1]
     try:
         yield node
