@@ -1,15 +1,19 @@
 """``python -m tests.faulty_agent``: the agent, dead by its own hand at a named point of its work.
 
-The point is the environment's ``FATAL_POINT``, and ``FATAL_COUNT`` says the how many-th time it is reached. Nothing of
-this is in the agent itself: its parts are wrapped here, before it starts.
+The point is the environment's ``FATAL_POINT``, and ``FATAL_COUNT`` says the how many-th time it is reached. Or its wall
+clock goes wrong by as many seconds as the file ``WRONG_CLOCK`` says at each moment. Nothing of this is in the agent
+itself: its parts are wrapped here, before it starts.
 """
 
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from ocn_permission_agent.cli.main import main
+from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
 from ocn_permission_agent.outbox.sqlite_upkeep import Tidying
@@ -114,7 +118,13 @@ def arm(point: str, bomb: Bomb) -> None:
     setattr(owner, name, wrap(getattr(owner, name)))
 
 
+def put_wrong(right: Callable[[Any], datetime], file: Path) -> Callable[[Any], datetime]:
+    return lambda clock: right(clock) + timedelta(seconds=float(file.read_text() or "0"))
+
+
 if __name__ == "__main__":
+    if os.environ.get("WRONG_CLOCK"):
+        setattr(SystemClock, "now", put_wrong(SystemClock.now, Path(os.environ["WRONG_CLOCK"])))  # noqa: B010
     if os.environ.get("FATAL_POINT"):
         arm(os.environ["FATAL_POINT"], Bomb(int(os.environ["FATAL_COUNT"])))
     main()
