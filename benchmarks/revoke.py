@@ -24,6 +24,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 from benchmarks.load import load
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.ocpi.party import Party
@@ -61,6 +63,9 @@ class Outcome:
     revoked: tuple[Revoked, ...]
     failures: int
     states: dict[str, int]
+    #: by the agent's own `ocn_agent_revoke_to_stop_seconds`: how often, and how long together
+    stops: int
+    stop_seconds: float
 
     @property
     def started_late(self) -> int:
@@ -174,11 +179,23 @@ async def measure(*, customers: int, rate: float, seconds: float) -> Outcome:
                 await asyncio.sleep(2.0)
                 mining.cancel()
             status = await place.agent.status()
+            stops = await _told_by_metrics(place.agent)
             owners = {party: actor.address.lower() for party, actor in place.customers.items()}
         revoked = _evaluate(AgentFiles(folder=Path(folder)), owners, blocks_of, mined)
         node.stdin.close()
         node.wait(10)
-    return Outcome(revoked=revoked, failures=failures, states=status["deliveries"])
+    return Outcome(
+        revoked=revoked, failures=failures, states=status["deliveries"], stops=int(stops[0]), stop_seconds=stops[1]
+    )
+
+
+async def _told_by_metrics(agent: AgentProcess) -> tuple[float, float]:
+    """Count and sum of the agent's own histogram."""
+    async with aiohttp.ClientSession() as session, session.get(f"{agent.admin_url}/metrics") as answer:
+        text = await answer.text()
+    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    count, total = (float(values[f"ocn_agent_revoke_to_stop_seconds_{what}"]) for what in ("count", "sum"))
+    return count, total
 
 
 async def _watch_blocks(chain: ChainClient, mined: dict[int, float]) -> None:
@@ -253,6 +270,11 @@ async def _main(customers: int, rate: float, seconds: float) -> None:
     for what, values in (("block mined → processed", to_process), ("block mined → last attempt started", to_last)):
         p50, p99 = outcome.quantile(values, 0.5), outcome.quantile(values, 0.99)
         print(f"{what:36} p50 {p50 * 1000:7.1f} ms   p99 {p99 * 1000:7.1f} ms")
+    if outcome.stops:
+        mean = outcome.stop_seconds / outcome.stops * 1000
+        print(
+            f"block seen → nothing of it goes on, by the agent's own metric: {outcome.stops} times, mean {mean:.1f} ms"
+        )
     print(f"requests that failed: {outcome.failures}; deliveries: {outcome.states}")
 
 

@@ -54,7 +54,7 @@ class Metrics:
             "consent_audit_differences", "Entries of the contracts that differed from what we knew, found by audits."
         )
         self.revoke_to_stop_seconds = histogram(
-            "revoke_to_stop_seconds", "From a revoke's block to the last copy withdrawn.", _LATENCY_BUCKETS
+            "revoke_to_stop_seconds", "From seeing that consent ended until nothing of it goes on.", _LATENCY_BUCKETS
         )
         self.held = gauge("held", "Deliveries held because our view is in doubt, by reason.", ("reason",))
         self.store_commit_seconds = histogram("store_commit_seconds", "Time of one group commit.", _LATENCY_BUCKETS)

@@ -42,6 +42,9 @@ class Carrier:
         self.active[delivery.provider] += 1
         return cast("Ready", Prepared(delivery))
 
+    def judge(self, delivery: Delivery) -> Decision | None:
+        return None
+
     async def send(self, ready: Ready) -> Attempt:
         delivery = cast("Prepared", ready).delivery
         self.begun.append(delivery)

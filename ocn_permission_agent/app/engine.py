@@ -32,6 +32,7 @@ from ocn_permission_agent.outbox.casework import Casework, NotCopiedBook
 from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.dispatcher import Dispatcher
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.stopwatch import Stopwatch
 from ocn_permission_agent.outbox.stored_casework import StoredCasework
 from ocn_permission_agent.outbox.upkeep import Upkeep
 from ocn_permission_agent.proxy.tls import node_context
@@ -126,6 +127,7 @@ async def open_engine(
         memory=outbox,
         inert_url=_origin(config.public_url) + _INERT_PATH,
     )
+    stopwatch = Stopwatch(clock=clock, metrics=metrics)
     dispatcher = Dispatcher(
         store=outbox,
         courier=courier,
@@ -134,6 +136,7 @@ async def open_engine(
         metrics=metrics,
         log=log,
         spread=random.random,
+        stopwatch=stopwatch,
     )
     upkeep = Upkeep(
         store=outbox,
@@ -142,6 +145,7 @@ async def open_engine(
         metrics=metrics,
         log=log,
         write_notes=lambda: notes.write(casework),
+        stopwatch=stopwatch,
     )
     decisions = DecisionStore(database)
     decider = Decider(store=decisions, view=view, clock=clock, log=log, withdraw=upkeep.withdraw_closed)

@@ -147,6 +147,16 @@ def interrupted(started_at: datetime, *, now: datetime) -> Attempt:
     )
 
 
+def not_sent(started_at: datetime, instead: Decision) -> Attempt:
+    """An attempt that was noted, and given up before anything left."""
+    return Attempt(
+        started_at=started_at,
+        ended_at=started_at,
+        verdict=AttemptVerdict.NOT_PROCESSED,
+        detail=f"nothing was sent: {instead.reason}",
+    )
+
+
 def _again(delivery: Delivery, attempt: Attempt, settings: DeliverySettings, spread: float) -> Decision:
     """The next try by the schedule, or the end of the window."""
     resting_until = _rest(attempt, settings)

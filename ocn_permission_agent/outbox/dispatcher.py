@@ -24,7 +24,14 @@ from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
-from ocn_permission_agent.outbox.after_attempt import Decision, Wait, after_attempt, before_attempt, interrupted
+from ocn_permission_agent.outbox.after_attempt import (
+    Decision,
+    Wait,
+    after_attempt,
+    before_attempt,
+    interrupted,
+    not_sent,
+)
 from ocn_permission_agent.outbox.breaker import Breaker, after_attempt_at, postponed
 from ocn_permission_agent.outbox.model import Attempt, Delivery, DeliveryState
 from ocn_permission_agent.outbox.module_pause import ModulePause, after_attempt_in, pause_postponed
@@ -32,6 +39,7 @@ from ocn_permission_agent.outbox.rate import RateLimit
 from ocn_permission_agent.outbox.report import Report
 from ocn_permission_agent.outbox.retry import HOLD_PAUSE_SECONDS
 from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.outbox.stopwatch import Stopwatch
 from ocn_permission_agent.outbox.store import OutboxStore, Settled
 from ocn_permission_agent.outbox.writing import Ready
 
@@ -54,6 +62,10 @@ class Carrier(Protocol):
         """A message, or why there is none."""
         ...
 
+    def judge(self, delivery: Delivery) -> Decision | None:
+        """The end or the waiting of what may not leave at this moment; None if it may."""
+        ...
+
     async def send(self, ready: Ready) -> Attempt:
         """Post it."""
         ...
@@ -70,6 +82,7 @@ class Dispatcher:
         metrics: attempts, copies by outcome, breaker, delivery times.
         log: one ``delivery.attempted`` line per attempt.
         spread: a random number in [0, 1) for each call; jitters the pauses.
+        stopwatch: is told what is under way.
     """
 
     def __init__(
@@ -82,6 +95,7 @@ class Dispatcher:
         metrics: Metrics,
         log: Log,
         spread: Callable[[], float],
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         self._store = store
         self._courier = courier
@@ -89,6 +103,7 @@ class Dispatcher:
         self._clock = clock
         self._report = Report(metrics=metrics, log=log)
         self._spread = spread
+        self._stopwatch = stopwatch or Stopwatch(clock=clock, metrics=metrics)
         self._woken = asyncio.Event()
         self._stopping = False
         self._clear_again = False
@@ -188,14 +203,16 @@ class Dispatcher:
 
     def _begin(self, group: asyncio.TaskGroup, delivery: Delivery) -> None:
         self._in_flight[delivery.provider_address] += 1
+        self._stopwatch.began(delivery)
         self._idle.clear()
         task = group.create_task(self._deliver(delivery), name=f"delivery {delivery.id}")
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(done, delivery.provider_address))
+        task.add_done_callback(lambda done: self._ended(done, delivery))
 
-    def _ended(self, task: asyncio.Task[None], provider: Address) -> None:
+    def _ended(self, task: asyncio.Task[None], delivery: Delivery) -> None:
         self._tasks.discard(task)
-        self._in_flight[provider] -= 1
+        self._in_flight[delivery.provider_address] -= 1
+        self._stopwatch.ended(delivery)
         if not self._tasks:
             self._idle.set()
         self.wake()
@@ -233,6 +250,11 @@ class Dispatcher:
             await self._settle_unsent(delivery, self._put_off(str(error)))
             return
         started_at = self._clock.now()
+        objection = self._courier.judge(delivery)
+        if objection is not None:
+            # Consent ended, or came into doubt, while the start was being written down.
+            await self._settle_unsent(delivery, objection, attempt=not_sent(started_at, objection))
+            return
         try:
             attempt = await self._courier.send(ready)
         except asyncio.CancelledError:
@@ -268,14 +290,16 @@ class Dispatcher:
         settled = await (self._persist(write) if patient else write())
         self._report.attempted(delivery, attempt, decision, settled)
 
-    async def _settle_unsent(self, delivery: Delivery, decision: Decision) -> None:
+    async def _settle_unsent(self, delivery: Delivery, decision: Decision, *, attempt: Attempt | None = None) -> None:
         def step(breaker: Breaker) -> Breaker:
             return breaker if decision.due_at is None else postponed(breaker, decision.due_at)
 
         def pause_step(pause: ModulePause | None) -> ModulePause | None:
             return pause if decision.due_at is None else pause_postponed(pause, decision.due_at)
 
-        await self._persist(lambda: self._store.settle(delivery, decision, breaker_step=step, pause_step=pause_step))
+        await self._persist(
+            lambda: self._store.settle(delivery, decision, attempt=attempt, breaker_step=step, pause_step=pause_step)
+        )
         self._report.settled_unsent(delivery, decision)
 
     async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:

@@ -9,6 +9,7 @@ from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.courier import View
 from ocn_permission_agent.outbox.model import DeliveryState
+from ocn_permission_agent.outbox.stopwatch import Stopwatch
 from ocn_permission_agent.outbox.store import OutboxStore, Scope
 
 #: between two rounds that nobody asked for
@@ -25,6 +26,7 @@ class Upkeep:
         metrics: backlog, held, copies withdrawn.
         log: one ``deliveries.withdrawn`` line per scope that lost its consent.
         write_notes: writes down what was noted elsewhere in the meantime.
+        stopwatch: is told what lost its consent.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Upkeep:
         metrics: Metrics,
         log: Log,
         write_notes: Callable[[], Awaitable[None]] | None = None,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         self._store = store
         self._view = view
@@ -43,12 +46,14 @@ class Upkeep:
         self._metrics = metrics
         self._log = log
         self._write_notes = write_notes
+        self._stopwatch = stopwatch or Stopwatch(clock=clock, metrics=metrics)
         self._woken = asyncio.Event()
         #: of what was held: their gauges go back to 0
         self._causes_seen: set[str] = set()
 
     def wake(self) -> None:
         """There is a new index: something may have to be withdrawn at once."""
+        self._stopwatch.news()
         self._woken.set()
 
     async def run(self) -> None:
@@ -75,12 +80,13 @@ class Upkeep:
 
         Nothing leaves without it either, because each attempt asks again; this makes it happen at once.
         """
-        total = 0
+        total, since = 0, self._stopwatch.begin_look()
         for scope in await self._store.scopes_needed():
             reason = self._objection(scope)
             if reason is None:
                 continue
             count = await self._store.withdraw(scope, reason=reason, now=self._clock.now())
+            self._stopwatch.closed(scope, since=since, withdrawn=count)
             if count:
                 self._tell(scope, reason, count)
             total += count
@@ -133,4 +139,4 @@ class Upkeep:
 
     async def _alarm(self) -> None:
         await self._clock.sleep(_ROUND_SECONDS)
-        self.wake()
+        self._woken.set()

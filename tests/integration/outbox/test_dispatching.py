@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ocn_permission_agent.net.client import HttpTransport
 from ocn_permission_agent.ocn.keys import OperatorKey
 from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.dispatcher import Dispatcher
-from ocn_permission_agent.outbox.model import DeliveryState
+from ocn_permission_agent.outbox.model import Delivery, DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
 from ocn_permission_agent.outbox.upkeep import Upkeep
@@ -258,6 +258,28 @@ async def test_what_lost_its_consent_never_leaves(tmp_path: Path) -> None:
         assert (service.received, await it.counts(), await it.attempts()) == ([], {"withdrawn": 2}, [])
         erased = "SELECT count(*) FROM envelopes WHERE body IS NULL"
         assert await it.database.read(lambda connection: connection.execute(erased).fetchone()[0]) == 2
+
+
+async def test_what_loses_its_consent_while_its_start_is_written_down_never_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with message_service() as service, agent(tmp_path, service) as it:
+        start = it.store.start
+
+        async def start_slowly(delivery: Delivery, *, at: datetime) -> Delivery:
+            started = await start(delivery, at=at)
+            it.view.index.close(BILLING)
+            return started
+
+        monkeypatch.setattr(it.store, "start", start_slowly)
+        await it.owe(session())
+        async with running(it.dispatcher):
+            await it.next_line("delivery.settled")
+        assert (service.received, await it.counts()) == ([], {"withdrawn": 1})
+        details = "SELECT verdict, detail FROM attempts"
+        ((verdict, detail),) = await it.database.read(lambda connection: connection.execute(details).fetchall())
+        assert verdict == "not_processed"
+        assert detail.startswith("nothing was sent: ")
 
 
 async def test_a_revoke_withdraws_what_waits_at_once(tmp_path: Path) -> None:
