@@ -93,6 +93,11 @@ async def killed(folder: Path, plan: list[tuple[str, int]]) -> None:
     for name, periods in held.sessions.items():
         assert periods == list(range(len(periods))), f"periods of {name} doubled or out of order"
     await compare_with_the_store(store, held)
+    again = sum(held.cdrs.values()) - len(held.cdrs)
+    sys.stdout.write(
+        f"{len(plan)} deaths; acknowledged {len(told.cdrs)} CDRs and {sum(told.steps.values())} steps of "
+        f"{len(told.steps)} sessions; {again} CDRs came again\n"
+    )
 
 
 async def compare_with_the_store(path: Path, held: Held) -> None:

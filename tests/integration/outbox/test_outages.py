@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -59,6 +60,10 @@ async def outage(folder: Path, *, copies: int, every_seconds: float) -> None:
     times = [at for at, _ in service.came]
     most = max(sum(1 for other in times[index : index + 100] if other < at + 1) for index, at in enumerate(times))
     assert most <= SETTINGS.max_rate
+    sys.stdout.write(
+        f"{copies} copies: {bills} CDRs, oldest first; {sessions} sessions by one PUT each; at most {most} a second; "
+        f"nothing was owed {clock.monotonic() - returned:.0f} s after the return\n"
+    )
 
 
 async def record(it: Dispatching, copies: int, every_seconds: float) -> tuple[int, int]:

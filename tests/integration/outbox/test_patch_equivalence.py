@@ -6,6 +6,7 @@ after it has processed the message, and it may have no PATCH at all.
 
 import json
 import random
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,11 @@ class Service:
     def __init__(self, chance: random.Random, clock: FakeClock, *, has_patch: bool) -> None:
         self.chance, self.clock, self.has_patch = chance, clock, has_patch
         self.held: dict[str, dict[str, Any]] = {}
-        self.cut = 0
+        self.cut = self.asked = 0
 
     def __call__(self, delivery: Delivery) -> Attempt:
         at = self.clock.now()
+        self.asked += 1
         if self.chance.random() < 0.1:
             self.cut += 1
             if self.chance.random() < 0.5:
@@ -137,6 +139,7 @@ def without_step(members: dict[str, Any]) -> dict[str, Any]:
 async def check_equivalence(folder: Path, seed: int, count: int, *, has_patch: bool) -> None:
     service, customers, _ = await played(folder, seed, count, has_patch=has_patch, begins_with_put=True)
     assert service.cut > count / 20
+    sys.stdout.write(f"{len(customers)} sessions, {service.asked} attempts, {service.cut} cut\n")
     for customer in customers:
         assert without_step(service.held[customer.name]) == customer.held, (seed, customer.name)
 
