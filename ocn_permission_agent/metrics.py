@@ -45,6 +45,9 @@ class Metrics:
             "backlog_oldest_seconds", "Age of the oldest pending delivery.", ("provider",)
         )
         self.breaker_state = gauge("breaker_state", "0 closed, 1 probing, 2 open.", ("provider",))
+        self.leases_lost = counter(
+            "leases_lost", "Deliveries dropped because another agent has taken their lane over.", ("provider",)
+        )
         self.consent_view_age_seconds = gauge("consent_view_age_seconds", "Age of what we know of the chain.")
         self.chain_head_lag_blocks = gauge(
             "chain_head_lag_blocks", "Blocks between the endpoint's head and the highest one seen.", ("endpoint",)

@@ -16,7 +16,7 @@ from ocn_permission_agent.cli.main import main
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
-from ocn_permission_agent.outbox.sqlite_upkeep import Tidying
+from ocn_permission_agent.outbox.tidying import Tidying
 from ocn_permission_agent.proxy import handler
 from ocn_permission_agent.proxy.copier import Copier
 from ocn_permission_agent.store import migrations, sqlite, sqlite_migrations, writer

@@ -14,7 +14,7 @@ from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.dispatcher import Dispatcher
 from ocn_permission_agent.outbox.model import Attempt, Delivery
 from ocn_permission_agent.outbox.settings import DeliverySettings
-from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.outbox.writing import Ready
 from ocn_permission_agent.store.database import Database
 from tests.fakes import FakeClock
@@ -59,7 +59,7 @@ class Dispatching:
     """A running dispatcher."""
 
     database: Database
-    store: SqliteOutbox
+    store: StoredOutbox
     clock: FakeClock
     dispatcher: Dispatcher
     carrier: Carrier

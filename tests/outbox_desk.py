@@ -14,7 +14,7 @@ from ocn_permission_agent.outbox.breaker import after_attempt_at
 from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery
 from ocn_permission_agent.outbox.module_pause import after_attempt_in
 from ocn_permission_agent.outbox.settings import DeliverySettings
-from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.store.database import Database
 from tests.fakes import FakeClock
 from tests.outbox_fixtures import AGREEMENT, BILLING, CUSTOMER_ADDRESS, a_plan, an_attempt
@@ -28,7 +28,7 @@ class Outboxed:
     """The store with what a dispatcher does to it, step by step. `sent` is what left, in order."""
 
     database: Database
-    store: SqliteOutbox
+    store: StoredOutbox
     clock: FakeClock
     settings: DeliverySettings = field(default_factory=DeliverySettings)
     sent: list[Delivery] = field(default_factory=list)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,11 @@ from ocn_permission_agent.outbox.model import (
     Envelope,
     PlannedDelivery,
 )
+from ocn_permission_agent.outbox.opening import outbox_on
 from ocn_permission_agent.outbox.settings import DeliverySettings
-from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.stored import StoredOutbox
+from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.postgres import PostgresDatabase
 from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.factories import a_request
 
@@ -130,24 +133,44 @@ def an_attempt(
     )
 
 
+#: a file of SQLite, or the URL of a PostgreSQL database
+Where = Path | str
+
+
 async def open_outbox(
-    path: Path, clock: Clock, settings: DeliverySettings | None = None, metrics: Metrics | None = None
-) -> tuple[SqliteDatabase, SqliteOutbox]:
+    where: Where,
+    clock: Clock,
+    settings: DeliverySettings | None = None,
+    metrics: Metrics | None = None,
+    *,
+    holder: str = "agent-1",
+) -> tuple[Database, StoredOutbox]:
     metrics = metrics or Metrics()
-    database = await SqliteDatabase.open(path, metrics=metrics, clock=clock)
-    return database, an_outbox(database, settings=settings, metrics=metrics)
+    if isinstance(where, str):
+        database: Database = await PostgresDatabase.open(where, metrics=metrics, clock=clock)
+    else:
+        database = await SqliteDatabase.open(where, metrics=metrics, clock=clock)
+    return database, an_outbox(database, settings=settings, metrics=metrics, holder=holder)
 
 
 def an_outbox(
-    database: SqliteDatabase,
+    database: Database,
     *,
     settings: DeliverySettings | None = None,
     metrics: Metrics | None = None,
     salt: Callable[[], bytes] | None = None,
-) -> SqliteOutbox:
-    """The outbox with the ledger, as the agent composes them."""
+    holder: str = "agent-1",
+) -> StoredOutbox:
+    """The outbox with the ledger, as the agent composes them.
+
+    On PostgreSQL it is the store that keeps to the limits, over all agents; tests of other things take as many as they
+    like at once, as they do on SQLite.
+    """
     ledger = LedgerStore(database) if salt is None else LedgerStore(database, salt=salt)
-    return SqliteOutbox(database, settings=settings or DeliverySettings(), ledger=ledger, metrics=metrics or Metrics())
+    settings = settings or DeliverySettings()
+    if isinstance(database, PostgresDatabase):
+        settings = replace(settings, max_in_flight=10_000, max_rate=10_000)
+    return outbox_on(database, agent=holder, settings=settings, ledger=ledger, metrics=metrics or Metrics())
 
 
 @dataclass

@@ -18,6 +18,7 @@ from pathlib import Path
 #: PostgreSQL does not run as root
 _NOBODY = "nobody"
 _START_SECONDS = 30.0
+_ROOM_BYTES = 4 * 1024**3
 #: durable as in production; small, so that many may run on one machine
 _SETTINGS = {
     "fsync": "on",
@@ -98,7 +99,7 @@ _NUMBERS = count(1)
 @contextlib.contextmanager
 def postgres_server(**settings: str) -> Iterator[PostgresServer]:
     """A server that runs meanwhile."""
-    with tempfile.TemporaryDirectory(prefix="ocn-postgres-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix="ocn-postgres-", dir=_memory(), ignore_cleanup_errors=True) as name:
         folder = Path(name)
         if os.geteuid() == 0:
             shutil.chown(folder, _NOBODY)
@@ -111,7 +112,13 @@ def postgres_server(**settings: str) -> Iterator[PostgresServer]:
             server.start()
             yield server
         finally:
-            server.stop()
+            server.stop(signal.SIGQUIT)  # it is thrown away: no need to write anything
+
+
+def _memory() -> str | None:
+    """Where files are in memory and there is room: databases are made and synced there much faster."""
+    place = Path("/dev/shm")  # noqa: S108  the folder is made by `mkdtemp`
+    return str(place) if place.is_dir() and shutil.disk_usage(place).free > _ROOM_BYTES else None
 
 
 def _user() -> str | None:

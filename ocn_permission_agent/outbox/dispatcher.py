@@ -8,7 +8,10 @@
 
 At most one delivery of a lane is in flight, and lanes do not wait for each other. Each store call of many deliveries
 shares its commit with those of the others. Who dies between start and settle leaves an attempt without an end, which
-`recover` finds.
+`recover` finds, or another agent's `keep_leases`.
+
+Where several agents share a store, a lane is held by a lease. Who has lost it, because it was away for long, is told so
+by `start` or `settle` (`LeaseLost`): what it was about to do is dropped, for somebody else does it now.
 """
 
 import asyncio
@@ -21,7 +24,7 @@ from typing import Protocol, TypeVar
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.address import Address
-from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.errors import LeaseLost, StoreUnavailable
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.after_attempt import (
@@ -40,7 +43,7 @@ from ocn_permission_agent.outbox.report import Report
 from ocn_permission_agent.outbox.retry import HOLD_PAUSE_SECONDS
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.stopwatch import Stopwatch
-from ocn_permission_agent.outbox.store import OutboxStore, Settled
+from ocn_permission_agent.outbox.store import Interrupted, OutboxStore, Settled
 from ocn_permission_agent.outbox.writing import Ready
 
 T = TypeVar("T")
@@ -109,7 +112,8 @@ class Dispatcher:
         self._clear_again = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Delivery] = {}
+        self._leases_checked = clock.monotonic()
         self._in_flight: Counter[Address] = Counter()
         self._rates: dict[Address, RateLimit] = {}
         #: when the monotonic clock was 0, by the wall clock
@@ -131,9 +135,7 @@ class Dispatcher:
             StoreUnavailable: the store could not be read at the start.
         """
         for left_behind in await self._store.recover(self._clock.now()):
-            await self._settle(
-                left_behind.delivery, interrupted(left_behind.started_at, now=self._clock.now()), patient=True
-            )
+            await self._settle_interrupted(left_behind)
         async with asyncio.TaskGroup() as group:
             while not self._stopping:
                 self._woken.clear()
@@ -142,6 +144,7 @@ class Dispatcher:
                 try:
                     await self._mind_the_clock(now, began)
                     await self._hurry_held(now)
+                    await self._keep_leases(group, now, began)
                     for delivery in await self._claim(now, began):
                         self._begin(group, delivery)
                     seconds = await self._nap_seconds(now, began)
@@ -182,6 +185,23 @@ class Dispatcher:
             await self._store.hurry_held(now)
             self._clear_again = False
 
+    async def _keep_leases(self, group: asyncio.TaskGroup, now: datetime, monotonic: float) -> None:
+        """Now and then, where there are leases."""
+        every = self._store.lease_check
+        if every is None or monotonic - self._leases_checked < every.total_seconds():
+            return
+        for left_behind in await self._store.keep_leases(tuple(self._tasks.values()), now=now):
+            group.create_task(self._settle_interrupted(left_behind))
+        self._leases_checked = monotonic
+
+    async def _settle_interrupted(self, left_behind: Interrupted) -> None:
+        """What became of an attempt whose process died, nobody knows."""
+        attempt = interrupted(left_behind.started_at, now=self._clock.now())
+        try:
+            await self._settle(left_behind.delivery, attempt, patient=True)
+        except LeaseLost as error:
+            self._report.lease_lost(left_behind.delivery, str(error))
+
     async def _claim(self, now: datetime, monotonic: float) -> tuple[Delivery, ...]:
         most = self._settings.max_in_flight
         room = {
@@ -206,11 +226,11 @@ class Dispatcher:
         self._stopwatch.began(delivery)
         self._idle.clear()
         task = group.create_task(self._deliver(delivery), name=f"delivery {delivery.id}")
-        self._tasks.add(task)
+        self._tasks[task] = delivery
         task.add_done_callback(lambda done: self._ended(done, delivery))
 
     def _ended(self, task: asyncio.Task[None], delivery: Delivery) -> None:
-        self._tasks.discard(task)
+        del self._tasks[task]
         self._in_flight[delivery.provider_address] -= 1
         self._stopwatch.ended(delivery)
         if not self._tasks:
@@ -224,6 +244,8 @@ class Dispatcher:
         if due is not None:
             wait = (due - now).total_seconds()
             seconds = min(seconds, wait if wait > 0 else _SHORTEST_NAP_SECONDS)
+        if (every := self._store.lease_check) is not None:
+            seconds = min(seconds, max(0.0, self._leases_checked + every.total_seconds() - monotonic))
         waits = [rate.free_in_seconds(monotonic) for rate in self._rates.values()]
         return min([seconds, *(wait for wait in waits if wait > 0)])
 
@@ -239,6 +261,12 @@ class Dispatcher:
         self.wake()
 
     async def _deliver(self, delivery: Delivery) -> None:
+        try:
+            await self._deliver_held(delivery)
+        except LeaseLost as error:
+            self._report.lease_lost(delivery, str(error))
+
+    async def _deliver_held(self, delivery: Delivery) -> None:
         ready = before_attempt(delivery, self._clock.now()) or await self._courier.prepare(delivery)
         if isinstance(ready, Decision):
             await self._settle_unsent(delivery, ready)
@@ -259,7 +287,7 @@ class Dispatcher:
             attempt = await self._courier.send(ready)
         except asyncio.CancelledError:
             # Cancellation settles first: the message may have arrived. If even that fails, `recover` will find it.
-            with contextlib.suppress(StoreUnavailable):
+            with contextlib.suppress(StoreUnavailable, LeaseLost):
                 await self._settle(delivery, interrupted(started_at, now=self._clock.now()), patient=False)
             raise
         await self._settle(delivery, attempt, patient=True)

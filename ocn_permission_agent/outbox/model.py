@@ -123,7 +123,8 @@ class Delivery:
     it but what many copies come to, under the newest one's ids. `attempts` counts those that were started for it or
     for what it stands for. `expires_at` is the end of its window as things stand now. `reason` says why it is where
     it is, in words. `whole_known` tells that its session is known as a whole, so that a full PUT can take the place of
-    a PATCH; `in_doubt` that an earlier attempt may have been processed.
+    a PATCH; `in_doubt` that an earlier attempt may have been processed. `lease` is the number under which its lane is
+    held; whatever is written about it carries that number.
     """
 
     id: int
@@ -140,6 +141,7 @@ class Delivery:
     collapsed: bool = False
     whole_known: bool = False
     in_doubt: bool = False
+    lease: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,17 @@ class Report:
             self._log.info("delivery.settled", **settled_line(delivery, decision))
         self._count_outcome(delivery, decision)
 
+    def lease_lost(self, delivery: Delivery, reason: str) -> None:
+        """Another agent has taken the lane over; whatever this one has done with the delivery is not written."""
+        self._metrics.leases_lost.labels(str(delivery.provider)).inc()
+        self._log.warning(
+            "delivery.lease_lost",
+            delivery=delivery.id,
+            provider=str(delivery.provider),
+            lease=delivery.lease,
+            reason=reason,
+        )
+
     def store_unavailable(self, reason: str) -> None:
         """Something could not be read or written, and will be tried again."""
         self._log.warning("store.unavailable", reason=reason)

@@ -67,7 +67,7 @@ def envelope_columns(envelope: Envelope) -> tuple[object, ...]:
 
 
 def read_delivery(row: Row) -> Delivery:
-    """A delivery with its envelope, from the columns of `get_delivery`; an erased payload reads as empty."""
+    """A delivery with its envelope, from the columns of `get_deliveries`; an erased payload reads as empty."""
     collapsed = row["collapsed_method"] is not None
     request = OcpiRequest(
         method=row["collapsed_method"] if collapsed else row["method"],
@@ -108,6 +108,7 @@ def read_delivery(row: Row) -> Delivery:
         collapsed=collapsed,
         whole_known=bool(row["whole_known"]),
         in_doubt=bool(row["in_doubt"]),
+        lease=row["lease"],
     )
 
 

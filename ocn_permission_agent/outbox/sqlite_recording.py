@@ -5,50 +5,17 @@ which are few, are remembered, ids are given out here, and what can be worked ou
 writer's thread is busy with others.
 """
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass
 
-import msgspec
-
-from ocn_permission_agent.outbox.model import CopyPlan, DeliveryState, Envelope, Lane, PlannedDelivery
-from ocn_permission_agent.outbox.policy import (
-    DeliveryClass,
-    brings_periods,
-    class_of,
-    forget_at,
-    payload_until,
-    window_of_class,
-)
-from ocn_permission_agent.outbox.repetition import (
-    PERIODS_SPAN,
-    Earlier,
-    Repetition,
-    content_digest,
-    judge_repetition,
-)
-from ocn_permission_agent.outbox.rows import envelope_columns, from_us, span_us, to_us
-from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.outbox.model import PlannedDelivery
+from ocn_permission_agent.outbox.policy import DeliveryClass, brings_periods
+from ocn_permission_agent.outbox.prepared import Planning, Prepared, ScopeKey, going_on
+from ocn_permission_agent.outbox.repetition import PERIODS_SPAN, Earlier, Repetition, judge_repetition
+from ocn_permission_agent.outbox.rows import from_us, span_us
+from ocn_permission_agent.outbox.spool import Mark
 from ocn_permission_agent.store.database import Connection, Row
 from ocn_permission_agent.store.sql import Sql
-
-_CONFLICT = "another CDR with this id and a different content was recorded before: a person must decide"
-_PARTS = msgspec.json.Encoder()
-#: texts hash faster than values
-_ScopeKey = tuple[str, str, str, str, str, int, str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A plan, and what it comes to in columns. `keys` are of the lanes and scopes of its deliveries."""
-
-    plan: CopyPlan
-    delivery_class: DeliveryClass
-    digest: bytes
-    recorded_at_us: int
-    window_us: int
-    columns: tuple[object, ...]
-    keys: tuple[tuple[bytes, _ScopeKey], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +29,7 @@ class _Scope:
 
     def stood_still_by(self, now_us: int) -> int:
         """A wait that goes on will be added as a whole; a new delivery shares only what is still to come of it."""
-        return self.stood_still_us + _going_on(self.still_since_us, now_us)
+        return self.stood_still_us + going_on(self.still_since_us, now_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +47,15 @@ class Recording:
     """Puts plans down; but for `prepared` it belongs to the writer's thread.
 
     Args:
-        sql: the named statements of ``sql/sqlite.sql``.
-        settings: windows and how long parked payloads are kept.
+        sql: the named statements of ``sql/sqlite_recording.sql``.
+        planning: knows how long parked payloads are kept.
     """
 
-    def __init__(self, sql: Sql, settings: DeliverySettings) -> None:
+    def __init__(self, sql: Sql, planning: Planning) -> None:
         self._sql = sql
-        self._settings = settings
-        self._scopes: dict[_ScopeKey, _Scope] = {}
+        self._planning = planning
+        self._scopes: dict[ScopeKey, _Scope] = {}
         self._newest_id: int | None = None
-        self._windows_us = {each: span_us(window_of_class(each, settings.windows)) for each in DeliveryClass}
         self._grown: Counter[int] = Counter()
 
     def forget(self) -> None:
@@ -108,19 +74,9 @@ class Recording:
             connection.executemany(self._sql["add_to_tally"], self._grown.items())
             self._grown.clear()
 
-    def prepared(self, plan: CopyPlan) -> Prepared:
-        """Work out what needs no store."""
-        request = plan.envelope.request
-        delivery_class = class_of(request)
-        return Prepared(
-            plan,
-            delivery_class,
-            content_digest(request),
-            to_us(plan.envelope.recorded_at),
-            self._windows_us[delivery_class],
-            envelope_columns(plan.envelope),
-            tuple((lane_digest(planned.lane), _scope_key(planned, plan.envelope)) for planned in plan.deliveries),
-        )
+    def keep_mark(self, connection: Connection, mark: Mark) -> None:
+        """Write how far the spool is emptied."""
+        self._sql.do(connection, "keep_spool_mark", mark=str(mark))
 
     def put_down(self, connection: Connection, prepared: Prepared) -> tuple[Repetition, ...]:
         """Record a plan; tells what each of its deliveries turned out to be."""
@@ -182,23 +138,22 @@ class Recording:
         fleeting = prepared.delivery_class is DeliveryClass.EPHEMERAL
         for delivery_id, each in enumerate(due, start=first_id):
             lane_id, stood_still_us = self._join_lane(connection, each, delivery_id, recorded_at_us)
-            end = self._conflict(prepared.plan.envelope, recorded_at_us) if each.conflict else _PENDING
-            state, ended_at_us, reason, payload_us, forget_us = end
+            end = self._planning.conflict(prepared) if each.conflict else Planning.PENDING
             values = (
                 delivery_id,
                 first_id,
                 lane_id,
                 each.scope.scope_id,
-                state,
+                end.state,
                 fleeting,
                 recorded_at_us,
                 recorded_at_us,
                 recorded_at_us + prepared.window_us - (0 if fleeting else stood_still_us),
-                ended_at_us,
-                reason,
+                end.ended_at_us,
+                end.reason,
                 prepared.digest,
-                payload_us,
-                forget_us,
+                end.payload_until_us,
+                end.forget_at_us,
             )
             connection.execute(self._sql["add_delivery"], values)
             if each.conflict:
@@ -220,16 +175,8 @@ class Recording:
             return added.lastrowid or 0, stood_still_us
         lane_id: int = due.lane["id"]
         connection.execute(self._sql["lane_has_grown"], (delivery_id, recorded_at_us, not due.conflict, lane_id))
-        held_us = _going_on(due.lane["held_since_us"], recorded_at_us)
+        held_us = going_on(due.lane["held_since_us"], recorded_at_us)
         return lane_id, stood_still_us + due.lane["stood_still_us"] + held_us
-
-    def _conflict(self, envelope: Envelope, recorded_at_us: int) -> tuple[str, int, str, int, int]:
-        """State, its time, its reason, and until when payload and row are kept, of a CDR that contradicts another."""
-        at, settings = envelope.recorded_at, self._settings
-        until = payload_until(DeliveryState.PARKED, ended_at=at, fleeting=False, settings=settings)
-        forget = forget_at(DeliveryClass.CDR, ended_at=at, payload_until=until, settings=settings)
-        payload_us = 0 if until is None else to_us(until)
-        return DeliveryState.PARKED.value, recorded_at_us, _CONFLICT, payload_us, to_us(forget)
 
     def _next_id(self, connection: Connection) -> int:
         if self._newest_id is None:
@@ -269,31 +216,3 @@ class Recording:
         else:
             scope_id = scope["id"]
         return _Scope(scope_id, channel["id"], channel["still_since_us"], channel["stood_still_us"])
-
-
-#: state, its time, its reason, and until when payload and row are kept
-_PENDING = (DeliveryState.PENDING.value, None, None, None, None)
-
-
-def lane_digest(lane: Lane) -> bytes:
-    """16 bytes for the five parts of a lane."""
-    parts = (lane.provider_address, lane.customer_address, lane.module, lane.owner, lane.object_id)
-    return hashlib.blake2b(_PARTS.encode(parts), digest_size=16).digest()
-
-
-def _scope_key(planned: PlannedDelivery, envelope: Envelope) -> _ScopeKey:
-    provider, agreement, route = planned.provider, planned.agreement, envelope.request.route
-    return (
-        envelope.customer_address,
-        planned.provider_address,
-        provider.country_code,
-        provider.party_id,
-        agreement.transaction_hash,
-        agreement.log_index,
-        route.module.value,
-        route.interface_role.value,
-    )
-
-
-def _going_on(since_us: int | None, now_us: int) -> int:
-    return 0 if since_us is None else max(0, now_us - since_us)

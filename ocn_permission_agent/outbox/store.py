@@ -4,7 +4,7 @@ Each method is one transaction and durable when it returns. Any of them may rais
 it is stored.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
@@ -113,7 +113,13 @@ class OutboxStore(Protocol):
         ...
 
     async def start(self, delivery: Delivery, *, at: datetime) -> Delivery:
-        """Note that an attempt begins, before anything leaves; returns the delivery with the attempt counted."""
+        """Note that an attempt begins, before anything leaves; returns the delivery with the attempt counted.
+
+        From here on its lane is held for a whole lease, which is more than twice as long as an attempt may take.
+
+        Raises:
+            LeaseLost: another agent has taken the lane over; nothing may leave.
+        """
         ...
 
     async def settle(
@@ -129,6 +135,9 @@ class OutboxStore(Protocol):
 
         `breaker_step` gets the provider's breaker as it is now and returns how it is to be, `pause_step` the same for
         the module; when one ends, all that waited for it is due at once. An end is entered into the ledger.
+
+        Raises:
+            LeaseLost: another agent has taken the lane over; nothing is written.
         """
         ...
 
@@ -138,6 +147,18 @@ class OutboxStore(Protocol):
 
     async def hurry_held(self, now: datetime) -> None:
         """Make all that is held due at once: what it waits for may have come."""
+        ...
+
+    @property
+    def lease_check(self) -> timedelta | None:
+        """How often `keep_leases` is to be called; None: never, there is only one agent."""
+        ...
+
+    async def keep_leases(self, under_way: Collection[Delivery], *, now: datetime) -> tuple[Interrupted, ...]:
+        """Hold the lanes of what is under way for longer, and take over what a dead agent has left behind.
+
+        What that one had begun to send is returned, as by `recover`.
+        """
         ...
 
     async def next_due(self, now: datetime) -> datetime | None:

@@ -21,7 +21,7 @@ from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, DeliveryS
 from ocn_permission_agent.outbox.policy import REVIVABLE, class_of_route, window_of_class
 from ocn_permission_agent.outbox.rows import from_us, from_us_or_none, read_route, span_us, to_us
 from ocn_permission_agent.outbox.settings import DeliverySettings
-from ocn_permission_agent.outbox.sqlite_settling import Ledger, Settling
+from ocn_permission_agent.outbox.settling import Ledger, Settling
 from ocn_permission_agent.store.database import Connection, Database, Row
 from ocn_permission_agent.store.sql import Sql
 

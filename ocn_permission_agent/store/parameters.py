@@ -7,7 +7,7 @@ from functools import lru_cache
 
 # Comments and literals are left alone; two colons are a cast.
 _TOKEN = re.compile(r"--[^\n]*|'(?:[^']|'')*'|::|:([a-z_][a-z0-9_]*)")
-_GIVES_ROWS = re.compile(r"\A(?:SELECT|VALUES|WITH|SHOW)\b|\bRETURNING\b", re.IGNORECASE)
+_GIVES_ROWS = re.compile(r"\A(?:SELECT|VALUES|WITH|SHOW|EXPLAIN)\b|\bRETURNING\b", re.IGNORECASE)
 _COMMENT = re.compile(r"--[^\n]*")
 
 

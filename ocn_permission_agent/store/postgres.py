@@ -180,6 +180,10 @@ class PostgresDatabase:
         self._demand_open()
         return await self._to_its_end(self._again_and_again(work))
 
+    def see_through(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine to its end, whoever is cancelled meanwhile; `close` waits for it. It must not raise."""
+        self._begun(work)
+
     def on_undone(self, told: Callable[[], None]) -> None:
         """See `database.Database.on_undone`."""
         self._undone.append(told)
@@ -210,11 +214,14 @@ class PostgresDatabase:
     # --------------------------------------------------------------------------------------------------------------
 
     async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.shield(self._begun(work))
+
+    def _begun(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Do it in a task of its own: this database is its parent, and waits for it when it closes."""
         task = asyncio.get_running_loop().create_task(work)
         self._writing.add(task)
         task.add_done_callback(self._written)
-        return await asyncio.shield(task)
+        return task
 
     def _written(self, task: asyncio.Task[Any]) -> None:
         self._writing.discard(task)

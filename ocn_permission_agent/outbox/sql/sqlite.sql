@@ -1,90 +1,11 @@
--- The statements of outbox/sqlite*.py. The schema with its comments: store/migrations/sqlite/0001_outbox.sql
-
--- ---------------------------------------------------------------------------------------------------- recording
-
--- name: find_provider
-SELECT id, party, paused_since_us FROM providers WHERE address = :address;
-
--- name: add_provider
-INSERT INTO providers (address, party) VALUES (:address, :party);
-
--- name: rename_provider
-UPDATE providers SET party = :party WHERE id = :id;
-
--- name: find_channel
-SELECT id, still_since_us, stood_still_us FROM channels WHERE provider_id = :provider_id AND module = :module;
-
--- name: add_channel
-INSERT INTO channels (provider_id, module, still_since_us) VALUES (:provider_id, :module, :still_since_us);
-
--- name: find_scope
-SELECT id FROM scopes
-WHERE channel_id = :channel_id AND customer_address = :customer_address AND agreement = :agreement
-  AND interface_role = :interface_role AND provider = :provider;
-
--- name: add_scope
-INSERT INTO scopes (channel_id, customer_address, provider, agreement, agreement_block, interface_role)
-VALUES (:channel_id, :customer_address, :provider, :agreement, :agreement_block, :interface_role);
-
--- name: newest_delivery
--- A session may remember a delivery that is forgotten already.
-SELECT max(coalesce((SELECT max(id) FROM deliveries), 0),
-           coalesce((SELECT max(through_id) FROM merged_sessions), 0)) AS id;
-
--- name: find_lane
-SELECT l.id, l.newest_id, l.stood_still_us, l.held_since_us, n.recorded_at_us AS newest_at_us,
-       n.content_digest = ?2 AND n.state NOT IN ('withdrawn', 'expired') AS same_again
-FROM lanes l LEFT JOIN deliveries n ON n.id = l.newest_id
-WHERE l.key = ?1;
-
--- name: add_lane
-INSERT INTO lanes (key, channel_id, customer_address, owner, object_id, head_id, due_at_us, newest_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?);
-
--- name: find_alike
--- What was withdrawn or expired never arrived, so it cannot be repeated.
-SELECT id, recorded_at_us FROM deliveries
-WHERE lane_id = ? AND recorded_at_us >= ? AND content_digest = ? AND state NOT IN ('withdrawn', 'expired')
-ORDER BY id DESC LIMIT 1;
-
--- name: find_any
-SELECT id FROM deliveries WHERE lane_id = ? AND state NOT IN ('withdrawn', 'expired') LIMIT 1;
-
--- name: add_envelope
-INSERT INTO envelopes (id, copies, needed, recorded_at_us, customer, customer_address, method, module, interface_role,
-                       kind, version, segments, url_path, sender, receiver, request_id, correlation_id, body, query,
-                       ocn_signature)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
-
--- name: add_delivery
-INSERT INTO deliveries (id, envelope_id, lane_id, scope_id, state, fleeting, recorded_at_us, next_attempt_at_us,
-                        expires_base_us, ended_at_us, reason, content_digest, payload_until_us, forget_at_us)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
-
--- name: lane_has_grown
--- The new delivery is the head if nothing else was owed in the lane.
-UPDATE lanes
-SET newest_id = ?1,
-    due_at_us = CASE WHEN head_id IS NULL AND ?3 THEN max(?2, resting_until_us) ELSE due_at_us END,
-    head_id = CASE WHEN head_id IS NULL AND ?3 THEN ?1 ELSE head_id END
-WHERE id = ?4;
-
--- name: add_to_tally
-INSERT INTO tallies (scope_id, state, n) VALUES (?1, 'pending', ?2)
-ON CONFLICT (scope_id, state) DO UPDATE SET n = n + ?2;
-
--- name: add_parked_to_tally
-INSERT INTO tallies (scope_id, state, n) VALUES (:scope_id, 'parked', 1)
-ON CONFLICT (scope_id, state) DO UPDATE SET n = n + 1;
-
--- name: add_duplicate
-INSERT INTO duplicates (delivery_id, noted_at_us, correlation_id, receiver)
-VALUES (:delivery_id, :noted_at_us, :correlation_id, :receiver);
-
--- name: keep_spool_mark
-INSERT INTO meta (key, value) VALUES ('spool', :mark) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+-- The statements of the outbox on SQLite. The schema with its comments: store/migrations/sqlite/0001_outbox.sql
+-- One agent has the file, and one thread writes: nothing is locked here, and no lease ends. The statements about that
+-- are there because they mean something on PostgreSQL, by the same names.
 
 -- ----------------------------------------------------------------------------------------------------- claiming
+
+-- name: lock_providers_due
+SELECT 1 WHERE FALSE;
 
 -- name: channels_with_due
 -- A paused provider, and a paused module, is asked with one delivery at a time.
@@ -111,7 +32,10 @@ ORDER BY due_at_us, head_id LIMIT :room;
 -- name: mark_in_flight
 UPDATE lanes SET in_flight = 1, head_id = :head_id WHERE id = :lane_id;
 
--- name: get_delivery
+-- name: note_starts
+SELECT 1 WHERE FALSE;
+
+-- name: get_deliveries
 -- Waits and pauses that go on still are counted up to :now, and so is the time that a lane has waited for its turn since
 -- its provider returned.
 SELECT d.id, s.provider, p.address AS provider_address, s.agreement, d.state, d.attempts, d.next_attempt_at_us,
@@ -124,7 +48,7 @@ SELECT d.id, s.provider, p.address AS provider_address, s.agreement, d.state, d.
              END AS expires_at_us,
        d.reason, l.owner, l.object_id,
        m.lane_id IS NOT NULL AS whole_known,
-       d.in_doubt,
+       d.in_doubt, 0 AS lease,
        e.recorded_at_us, e.customer, e.customer_address, e.method, e.module, e.interface_role, e.kind, e.version,
        e.segments, e.url_path, e.sender, e.receiver, e.request_id, e.correlation_id, e.body, e.query, e.ocn_signature,
        k.method AS collapsed_method, k.body AS collapsed_body
@@ -136,7 +60,8 @@ JOIN providers p ON p.id = c.provider_id
 JOIN envelopes e ON e.id = d.envelope_id
 LEFT JOIN merged_sessions m ON m.lane_id = d.lane_id AND m.scope_id = d.scope_id
 LEFT JOIN collapsed k ON k.delivery_id = d.id
-WHERE d.id = :id;
+WHERE d.id IN (SELECT value FROM json_each(:ids))
+ORDER BY d.id;
 
 -- name: next_due
 SELECT min(CASE WHEN p.paused_since_us IS NOT NULL THEN p.probe_at_us
@@ -146,7 +71,7 @@ SELECT min(CASE WHEN p.paused_since_us IS NOT NULL THEN p.probe_at_us
 FROM channels c JOIN providers p ON p.id = c.provider_id
 WHERE EXISTS (SELECT 1 FROM lanes l WHERE l.channel_id = c.id AND l.in_flight = 0 AND l.due_at_us IS NOT NULL);
 
--- name: in_flight
+-- name: left_behind
 SELECT l.id AS lane_id, l.head_id, a.started_at_us
 FROM lanes l
 LEFT JOIN deliveries d ON d.id = l.head_id
@@ -154,8 +79,20 @@ LEFT JOIN attempts a ON a.delivery_id = d.id AND a.number = d.attempts AND a.end
 WHERE l.in_flight = 1
 ORDER BY l.head_id;
 
+-- name: take_over
+SELECT 1 WHERE FALSE;
+
 -- name: unmark_in_flight
 UPDATE lanes SET in_flight = 0 WHERE id = :lane_id;
+
+-- name: unmark_all
+UPDATE lanes SET in_flight = 0 WHERE in_flight = 1;
+
+-- name: renew_leases
+SELECT 1 WHERE FALSE;
+
+-- name: hold_lane
+SELECT 1 AS held;
 
 -- --------------------------------------------------------------------------------------------------- collapsing
 
@@ -205,10 +142,16 @@ SET ended_at_us = :ended_at_us, verdict = :verdict, http_status = :http_status, 
     detail = :detail
 WHERE delivery_id = :delivery_id AND number = :number;
 
+-- name: drop_open_attempt
+DELETE FROM attempts WHERE delivery_id = :delivery_id AND ended_at_us IS NULL;
+
 -- name: place_of
 SELECT d.lane_id, l.channel_id, c.provider_id, c.paused_since_us, c.probe_at_us, c.pause_reason
 FROM deliveries d JOIN lanes l ON l.id = d.lane_id JOIN channels c ON c.id = l.channel_id
 WHERE d.id = :id;
+
+-- name: lock_lane
+SELECT 1 AS held;
 
 -- name: keep_pending
 UPDATE deliveries
@@ -270,6 +213,12 @@ WHERE id = :lane_id;
 
 -- name: get_breaker
 SELECT failures, paused_since_us, probe_at_us, pause_reason FROM providers WHERE id = :provider_id;
+
+-- name: lock_breaker
+SELECT failures, paused_since_us, probe_at_us, pause_reason FROM providers WHERE id = :provider_id;
+
+-- name: get_module_pause
+SELECT paused_since_us, probe_at_us, pause_reason FROM channels WHERE id = :channel_id;
 
 -- name: set_breaker
 UPDATE providers
@@ -404,8 +353,11 @@ WHERE id = :lane_id AND head_id IS NULL
   AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.lane_id = :lane_id)
   AND NOT EXISTS (SELECT 1 FROM merged_sessions m WHERE m.lane_id = :lane_id);
 
--- name: forget_empty_tallies
+-- name: sum_up_tallies
 DELETE FROM tallies WHERE n = 0;
+
+-- name: hold_scopes
+SELECT 1 WHERE FALSE;
 
 -- name: forget_empty_scopes
 DELETE FROM scopes

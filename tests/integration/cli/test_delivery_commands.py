@@ -22,7 +22,7 @@ from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.casework import NotCopiedBook
 from ocn_permission_agent.outbox.model import AttemptVerdict, DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
-from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.outbox.stored_casework import StoredCasework
 from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.desks import a_closed_desk
@@ -32,7 +32,7 @@ Calling = Callable[..., Awaitable[Any]]
 TOKEN = "a-token-of-enough-length"
 
 
-async def fill(database: SqliteDatabase) -> SqliteOutbox:
+async def fill(database: SqliteDatabase) -> StoredOutbox:
     """1 and 2: a CDR that two services refused. 3: a session that is owed. 4: a CDR that was delivered."""
     clock, store = SystemClock(), an_outbox(database)
     await store.record(a_plan(cdr("c1"), BILLING, ANALYTICS, at=clock.now()))
@@ -52,7 +52,7 @@ async def fill(database: SqliteDatabase) -> SqliteOutbox:
 
 @dataclass
 class Running:
-    store: SqliteOutbox
+    store: StoredOutbox
     notes: NotCopiedBook
     revived: list[None]
     lines: Lines
@@ -94,7 +94,7 @@ def point_at(config_file: Path, port: int) -> None:
     config_file.write_text(config_file.read_text().replace('listen = "127.0.0.1:1"', f'listen = "127.0.0.1:{port}"'))
 
 
-async def states(store: SqliteOutbox) -> dict[str, int]:
+async def states(store: StoredOutbox) -> dict[str, int]:
     return {state.value: n for state, n in (await store.counts()).by_state.items()}
 
 

@@ -15,7 +15,7 @@ from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocn.keys import OperatorKey, recover
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.model import AttemptVerdict, DeliveryState
-from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.fakes import FakeClock
 from tests.outbox_fixtures import (
@@ -38,7 +38,7 @@ class Kept:
     def __init__(self, database: SqliteDatabase, clock: FakeClock) -> None:
         self.database, self.clock = database, clock
         self.ledger = LedgerStore(database)
-        self.store: SqliteOutbox = an_outbox(database)
+        self.store: StoredOutbox = an_outbox(database)
         self.keeper = Keeper(ledger=self.ledger, key=KEY, days=396, clock=clock, log=Lines())
 
     async def chained(self) -> tuple[ChainedEntry, ...]:

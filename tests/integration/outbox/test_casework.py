@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -13,17 +12,17 @@ from ocn_permission_agent.outbox.gap_store import StoredGaps
 from ocn_permission_agent.outbox.gaps import Gap, Gaps
 from ocn_permission_agent.outbox.model import AttemptVerdict, Delivery, DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
-from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.outbox.stored_casework import StoredCasework
 from ocn_permission_agent.store.database import Database
 from tests.fakes import FakeClock
-from tests.outbox_fixtures import ANALYTICS, BILLING, PROVIDERS, a_plan, an_attempt, cdr, open_outbox, session
+from tests.outbox_fixtures import ANALYTICS, BILLING, PROVIDERS, Where, a_plan, an_attempt, cdr, open_outbox, session
 
 ALL = Choice()
 
 
 class Office:
-    def __init__(self, database: Database, store: SqliteOutbox, clock: FakeClock) -> None:
+    def __init__(self, database: Database, store: StoredOutbox, clock: FakeClock) -> None:
         self.database, self.store, self.clock = database, store, clock
         self.casework = StoredCasework(database, settings=DeliverySettings(), ledger=LedgerStore(database))
 
@@ -53,9 +52,9 @@ class Office:
 
 
 @pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
+async def office(where: Where) -> AsyncIterator[Office]:
     clock = FakeClock()
-    database, store = await open_outbox(tmp_path / "agent.db", clock)
+    database, store = await open_outbox(where, clock)
     yield Office(database, store, clock)
     await database.close()
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,8 @@ from ocn_permission_agent.ocpi.route import InterfaceRole, Module
 from ocn_permission_agent.outbox.after_attempt import Decision, Wait, held
 from ocn_permission_agent.outbox.breaker import Breaker
 from ocn_permission_agent.outbox.model import AttemptVerdict, Delivery, DeliveryState
-from ocn_permission_agent.outbox.sqlite import SqliteOutbox
 from ocn_permission_agent.outbox.store import Scope
+from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.store.database import Database
 from tests.fakes import FakeClock
 from tests.outbox_fixtures import (
@@ -24,6 +23,7 @@ from tests.outbox_fixtures import (
     BILLING,
     CUSTOMER_ADDRESS,
     PROVIDERS,
+    Where,
     a_plan,
     an_attempt,
     cdr,
@@ -33,7 +33,7 @@ from tests.outbox_fixtures import (
 
 
 class Outbox:
-    def __init__(self, database: Database, store: SqliteOutbox, clock: FakeClock) -> None:
+    def __init__(self, database: Database, store: StoredOutbox, clock: FakeClock) -> None:
         self.database = database
         self.store = store
         self.clock = clock
@@ -42,6 +42,14 @@ class Outbox:
         async with asyncio.TaskGroup() as group:
             for request in requests:
                 group.create_task(self.store.record(a_plan(request, *to, at=self.clock.now(), **plan)))
+
+    async def plan_of(self, name: str, **values: object) -> str:
+        """How the engine goes about a statement."""
+        explain = "EXPLAIN QUERY PLAN " if self.database.dialect == "sqlite" else "EXPLAIN "
+        rows = await self.database.read(
+            lambda connection: connection.execute(explain + self.store._sql[name], values).fetchall()
+        )
+        return "\n".join(row[-1] for row in map(tuple, rows))
 
     async def claim(self, room: int = 8) -> tuple[Delivery, ...]:
         return await self.store.claim(now=self.clock.now(), room={}, default_room=room)
@@ -83,9 +91,9 @@ class Outbox:
 
 
 @pytest.fixture
-async def outbox(tmp_path: Path) -> AsyncIterator[Outbox]:
+async def outbox(where: Where) -> AsyncIterator[Outbox]:
     clock = FakeClock()
-    database, store = await open_outbox(tmp_path / "agent.db", clock)
+    database, store = await open_outbox(where, clock)
     yield Outbox(database, store, clock)
     await database.close()
 
@@ -275,16 +283,7 @@ async def test_claims_do_not_look_at_what_waits_for_a_dead_service(outbox: Outbo
     for delivery in await outbox.claim():
         await outbox.pause(delivery, 3600)
     await outbox.owe(cdr("fresh"), to=(ANALYTICS,))
-    plan = await outbox.database.read(
-        lambda connection: [
-            row["detail"]
-            for row in connection.execute(
-                "EXPLAIN QUERY PLAN " + outbox.store._sql["lanes_due"],
-                {"channel_id": 1, "due_by": 0, "now": 0, "room": 1},
-            )
-        ]
-    )
-    assert plan == ["SEARCH lanes USING INDEX lanes_due (channel_id=? AND due_at_us<?)"]
+    assert "lanes_due" in await outbox.plan_of("lanes_due", channel_id=1, due_by=0, now=0, room=1)
     assert [str(each.provider) for each in await outbox.claim()] == ["NL*ANA"]
 
 
@@ -340,7 +339,7 @@ async def test_what_is_in_flight_is_not_withdrawn_under_the_feet_of_its_attempt(
 
 
 async def test_what_a_dead_process_had_claimed_is_free_and_what_it_had_sent_is_told(
-    outbox: Outbox, tmp_path: Path
+    outbox: Outbox, where: Where
 ) -> None:
     await outbox.owe(cdr("claimed"), cdr("started"), cdr("settled"))
     (_, started, settled) = await outbox.claim()
@@ -352,7 +351,7 @@ async def test_what_a_dead_process_had_claimed_is_free_and_what_it_had_sent_is_t
         attempt=an_attempt(AttemptVerdict.ACCEPTED, at=outbox.clock.now()),
     )
     await outbox.database.close()
-    database, store = await open_outbox(tmp_path / "agent.db", outbox.clock)
+    database, store = await open_outbox(where, outbox.clock)
     for _ in range(2):  # a second death before they are settled changes nothing
         interrupted = await store.recover(outbox.clock.now())
         assert [(each.delivery.lane.object_id, each.delivery.attempts, each.started_at) for each in interrupted] == [

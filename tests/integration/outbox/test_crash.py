@@ -19,8 +19,9 @@ from ocn_permission_agent.outbox.after_attempt import after_attempt, held, inter
 from ocn_permission_agent.outbox.breaker import after_attempt_at
 from ocn_permission_agent.outbox.model import AttemptVerdict, Delivery, DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
-from ocn_permission_agent.outbox.sqlite import SqliteOutbox
 from ocn_permission_agent.outbox.store import Scope
+from ocn_permission_agent.outbox.stored import StoredOutbox
+from ocn_permission_agent.store.database import Database
 from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.fakes import FakeClock
 from tests.outbox_fixtures import (
@@ -50,8 +51,8 @@ class Script:
         self.path = path
         self.clock = FakeClock()
         self.chance = random.Random(1)  # noqa: S311
-        self.database: SqliteDatabase
-        self.store: SqliteOutbox
+        self.database: Database
+        self.store: StoredOutbox
 
     async def open(self) -> None:
         self.database = await SqliteDatabase.open(self.path, metrics=Metrics(), clock=self.clock)

@@ -17,7 +17,7 @@ from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.dispatcher import Dispatcher
 from ocn_permission_agent.outbox.model import Delivery, DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
-from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.outbox.upkeep import Upkeep
 from ocn_permission_agent.store.database import Database
 from tests.fakes import FakeClock
@@ -44,7 +44,7 @@ class Agent:
         self,
         *,
         database: Database,
-        store: SqliteOutbox,
+        store: StoredOutbox,
         clock: FakeClock,
         service: MessageService,
         transport: HttpTransport,
@@ -357,9 +357,11 @@ async def test_what_is_cut_off_at_the_end_of_the_grace_is_of_unknown_outcome(tmp
 class FailingStore:
     """The store behind a disk that is full for the next few calls of one kind."""
 
-    def __init__(self, store: SqliteOutbox, **failures: int) -> None:
+    def __init__(self, store: StoredOutbox, **failures: int) -> None:
         self._store = store
         self._failures = failures
+
+    lease_check = None
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[object]]:
         method: Callable[..., Awaitable[object]] = getattr(self._store, name)

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from pathlib import Path
 
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.metrics import Metrics
@@ -13,7 +12,7 @@ from ocn_permission_agent.outbox.dispatcher import Dispatcher
 from ocn_permission_agent.outbox.model import DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from tests.message_service import MessageService, Mood, message_service
-from tests.outbox_fixtures import BILLING, Lines, SameVersion, StatedView, a_plan, open_outbox, session
+from tests.outbox_fixtures import BILLING, Lines, SameVersion, StatedView, Where, a_plan, open_outbox, session
 
 _SESSIONS, _PATCHES = 50, 20
 _SETTINGS = DeliverySettings(
@@ -28,10 +27,10 @@ _MOODS = [Mood.ACCEPT] * 30 + [
 ]
 
 
-async def test_put_and_patches_of_fifty_sessions_arrive_in_order_at_a_flapping_service(tmp_path: Path) -> None:
+async def test_put_and_patches_of_fifty_sessions_arrive_in_order_at_a_flapping_service(where: Where) -> None:
     clock, metrics, chance = SystemClock(), Metrics(), random.Random(7)  # noqa: S311
     lines = Lines()
-    database, store = await open_outbox(tmp_path / "agent.db", clock, _SETTINGS, metrics)
+    database, store = await open_outbox(where, clock, _SETTINGS, metrics)
     async with message_service(lambda: chance.choice(_MOODS)) as service, HttpTransport.trusted() as transport:
         dispatcher = Dispatcher(
             store=store,

@@ -20,7 +20,7 @@ from ocn_permission_agent.outbox.intents import Intents
 from ocn_permission_agent.outbox.recorder import Recorder
 from ocn_permission_agent.outbox.spool import Spool
 from ocn_permission_agent.outbox.spooled import unpacked
-from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.store.database import Database
 from tests.fakes import FakeClock
 from tests.outbox_fixtures import BILLING, Lines, a_plan, cdr, open_outbox, session
@@ -54,7 +54,7 @@ class Place:
     def _count(self) -> None:
         self.drained += 1
 
-    async def open_store(self) -> tuple[Database, SqliteOutbox, StoredGaps]:
+    async def open_store(self) -> tuple[Database, StoredOutbox, StoredGaps]:
         database, outbox = await open_outbox(self.folder / "agent.db", self.clock)
         return database, outbox, StoredGaps(database)
 

@@ -18,7 +18,7 @@ from ocn_permission_agent.outbox.generation import RAISED_EVERY_SECONDS, Generat
 from ocn_permission_agent.outbox.model import AttemptVerdict, DeliveryState
 from ocn_permission_agent.outbox.rows import to_us
 from ocn_permission_agent.outbox.settings import DeliverySettings
-from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.store.backup import back_up
 from ocn_permission_agent.store.database import Database
 from tests.fakes import FakeClock
@@ -30,7 +30,7 @@ class Running:
     """An agent's store while it runs."""
 
     database: Database
-    outbox: SqliteOutbox
+    outbox: StoredOutbox
     gaps: StoredGaps
     generation: Generation
     restored: bool

@@ -12,7 +12,7 @@ from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.stored_casework import StoredCasework
 from tests.fakes import FakeClock
 from tests.outbox_desk import Outboxed
-from tests.outbox_fixtures import Lines, cdr, command, open_outbox, session
+from tests.outbox_fixtures import Lines, Where, cdr, command, open_outbox, session
 
 SETTINGS = DeliverySettings(parked_days=5, history_days=7, ledger_days=14)
 TABLES = (
@@ -76,29 +76,34 @@ class Life:
     async def size(self) -> dict[str, int]:
         return {table: await self.outboxed.one("SELECT count(*) FROM " + table) for table in TABLES}  # noqa: S608  our own names
 
-    async def pages_used(self) -> int:
+    async def room_taken(self, where: Where) -> tuple[int, ...]:
+        """Pages in use, and bytes of the file; in PostgreSQL it is the server's vacuum that makes room."""
+        if not isinstance(where, Path):
+            return ()
         used = await self.outboxed.one("PRAGMA page_count") - await self.outboxed.one("PRAGMA freelist_count")
-        return int(used)
+        return int(used), where.stat().st_size
 
 
-async def test_after_weeks_the_store_is_as_large_as_after_its_retention(tmp_path: Path) -> None:
+async def test_after_weeks_the_store_is_as_large_as_after_its_retention(where_at_length: Where) -> None:
     clock = FakeClock()
-    database, store = await open_outbox(tmp_path / "agent.db", clock, SETTINGS)
+    database, store = await open_outbox(where_at_length, clock, SETTINGS)
     life = Life(Outboxed(database, store, clock, SETTINGS))
     await life.live(25)
-    first, pages, length = await life.size(), await life.pages_used(), (tmp_path / "agent.db").stat().st_size
+    first, room = await life.size(), await life.room_taken(where_at_length)
     await life.live(35)
     assert await life.size() == first
     assert {table for table, rows in first.items() if not rows} == {"collapsed"}
-    assert await life.pages_used() <= pages * 1.05
-    assert (tmp_path / "agent.db").stat().st_size <= length * 1.05
-    assert await life.outboxed.one("PRAGMA integrity_check") == "ok"
+    assert all(
+        later <= before * 1.05 for later, before in zip(await life.room_taken(where_at_length), room, strict=True)
+    )
+    if isinstance(where_at_length, Path):
+        assert await life.outboxed.one("PRAGMA integrity_check") == "ok"
     await database.close()
 
 
-async def test_what_is_parked_can_be_revived_for_as_long_as_was_said_and_the_row_outlives_it(tmp_path: Path) -> None:
+async def test_what_is_parked_can_be_revived_for_as_long_as_was_said_and_the_row_outlives_it(where: Where) -> None:
     clock = FakeClock()
-    database, store = await open_outbox(tmp_path / "agent.db", clock, SETTINGS)
+    database, store = await open_outbox(where, clock, SETTINGS)
     outboxed = Outboxed(database, store, clock, SETTINGS)
     await outboxed.owe(session("PATCH", body=b'{"charging_periods":[{"n":1}]}'))
     await outboxed.go(outboxed.says(AttemptVerdict.UNKNOWN))
@@ -111,10 +116,10 @@ async def test_what_is_parked_can_be_revived_for_as_long_as_was_said_and_the_row
     await database.close()
 
 
-async def test_ids_are_not_given_out_again_while_a_session_remembers_them(tmp_path: Path) -> None:
+async def test_ids_are_not_given_out_again_while_a_session_remembers_them(where: Where) -> None:
     clock = FakeClock()
     short = DeliverySettings(history_days=1)
-    database, store = await open_outbox(tmp_path / "agent.db", clock, short)
+    database, store = await open_outbox(where, clock, short)
     outboxed = Outboxed(database, store, clock, short)
     for number in range(5):
         await outboxed.owe(session("PUT", f"s{number}", b'{"id":"s","kwh":1}'))
@@ -123,7 +128,7 @@ async def test_ids_are_not_given_out_again_while_a_session_remembers_them(tmp_pa
     clock.step(2 * 86_400)
     await store.purge(clock.now())
     await database.close()
-    database, store = await open_outbox(tmp_path / "agent.db", clock, short)
+    database, store = await open_outbox(where, clock, short)
     outboxed = Outboxed(database, store, clock, short)
     await outboxed.owe(session("PATCH", "s4", b'{"kwh":2}'))
     await outboxed.go(outboxed.says(AttemptVerdict.UNKNOWN))
@@ -133,9 +138,9 @@ async def test_ids_are_not_given_out_again_while_a_session_remembers_them(tmp_pa
     await database.close()
 
 
-async def test_counting_reads_tallies_and_they_agree_with_the_rows(tmp_path: Path) -> None:
+async def test_counting_reads_tallies_and_they_agree_with_the_rows(where_at_length: Where) -> None:
     clock = FakeClock()
-    database, store = await open_outbox(tmp_path / "agent.db", clock, SETTINGS)
+    database, store = await open_outbox(where_at_length, clock, SETTINGS)
     outboxed = Outboxed(database, store, clock, SETTINGS)
     life = Life(outboxed)
     for day in range(12):

@@ -15,7 +15,13 @@ from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.fakes import FakeClock
 from tests.outbox_carrier import dispatching
 from tests.outbox_desk import Outboxed
-from tests.outbox_fixtures import a_plan, an_attempt, cdr, open_outbox
+from tests.outbox_fixtures import Where, a_plan, an_attempt, cdr, open_outbox
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Where:
+    """A file of SQLite: this is about files."""
+    return tmp_path / "agent.db"
 
 
 async def record_until_it_fails(outboxed: Outboxed, prefix: str, most: int = 5_000) -> int:
@@ -119,7 +125,7 @@ import asyncio, resource, signal, sys
 from pathlib import Path
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.errors import StoreUnavailable
-from tests.outbox_fixtures import a_plan, cdr, open_outbox
+from tests.outbox_fixtures import Where, a_plan, cdr, open_outbox
 
 async def main():
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

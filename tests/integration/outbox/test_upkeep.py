@@ -1,19 +1,18 @@
 """Gauges, and payloads that are let go of, without anybody asking."""
 
 import asyncio
-from pathlib import Path
 
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.after_attempt import Decision, held
 from ocn_permission_agent.outbox.model import DeliveryState
 from ocn_permission_agent.outbox.upkeep import Upkeep
 from tests.fakes import FakeClock
-from tests.outbox_fixtures import Lines, StatedView, a_plan, cdr, open_outbox, session
+from tests.outbox_fixtures import Lines, StatedView, Where, a_plan, cdr, open_outbox, session
 
 
-async def test_a_round_shows_the_backlog_and_lets_payloads_go(tmp_path: Path) -> None:
+async def test_a_round_shows_the_backlog_and_lets_payloads_go(where: Where) -> None:
     clock, metrics = FakeClock(), Metrics()
-    database, store = await open_outbox(tmp_path / "agent.db", clock, metrics=metrics)
+    database, store = await open_outbox(where, clock, metrics=metrics)
     for request in (cdr("parked"), cdr("owed"), session()):
         await store.record(a_plan(request, at=clock.now()))
     parked, _, waiting = await store.claim(now=clock.now(), room={}, default_room=8)

@@ -4,9 +4,7 @@ from datetime import datetime
 from typing import Protocol
 
 from ocn_permission_agent.outbox.after_attempt import Decision, Wait
-from ocn_permission_agent.outbox.breaker import Breaker
 from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery, DeliveryState
-from ocn_permission_agent.outbox.module_pause import ModulePause
 from ocn_permission_agent.outbox.outcome import Outcome
 from ocn_permission_agent.outbox.policy import DeliveryClass, class_of_route, forget_at, payload_until
 from ocn_permission_agent.outbox.rows import (
@@ -18,6 +16,7 @@ from ocn_permission_agent.outbox.rows import (
 )
 from ocn_permission_agent.outbox.session_merge import MergedSession, Said, follow, is_over
 from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.outbox.store import Settled
 from ocn_permission_agent.store.database import Connection, Row
 from ocn_permission_agent.store.sql import Sql
 
@@ -34,7 +33,7 @@ class Settling:
     """Writes decisions.
 
     Args:
-        sql: the named statements of ``sql/sqlite.sql``.
+        sql: the named statements of ``sql/sqlite.sql`` or ``sql/postgres.sql``.
         settings: how long payloads and rows are kept.
         ledger: gets every outcome.
     """
@@ -57,6 +56,10 @@ class Settling:
             ocpi_status=attempt.ocpi_status,
             detail=attempt.detail,
         )
+
+    def drop_open_attempt(self, connection: Connection, delivery: Delivery) -> None:
+        """Nothing has left, though the store had noted that it would, and nobody was told so."""
+        self._sql.do(connection, "drop_open_attempt", delivery_id=delivery.id)
 
     def decide(
         self, connection: Connection, delivery_id: int, decision: Decision, *, attempt: Attempt | None = None
@@ -89,29 +92,23 @@ class Settling:
             now=to_us(decision.decided_at),
         )
 
-    def stand(
-        self,
-        connection: Connection,
-        place: Row,
-        *,
-        breaker: tuple[Breaker, Breaker],
-        pause: tuple[ModulePause | None, ModulePause | None],
-        now: datetime,
-    ) -> None:
-        """Write how provider and module stand; each a pair of before and after."""
+    def stand(self, connection: Connection, place: Row, standing: Settled, *, now: datetime) -> None:
+        """Write how provider and module stand now."""
         provider_id, now_us = place["provider_id"], to_us(now)
-        begun = breaker[1].paused and not breaker[0].paused
-        if begun or (pause[1] is not None and pause[0] is None):
+        before, after = standing.before, standing.after
+        pause_before, pause_after = standing.pause_before, standing.pause_after
+        begun = after.paused and not before.paused
+        if begun or (pause_after is not None and pause_before is None):
             channel_id = None if begun else place["channel_id"]
             self._sql.do(connection, "begin_still", provider_id=provider_id, channel_id=channel_id, now=now_us)
-        if breaker[0] != breaker[1]:
-            self._sql.do(connection, "set_breaker", provider_id=provider_id, **breaker_columns(breaker[1]))
-        if pause[0] != pause[1]:
+        if before != after:
+            self._sql.do(connection, "set_breaker", provider_id=provider_id, **breaker_columns(after))
+        if pause_before != pause_after:
             self._sql.do(
-                connection, "set_module_pause", channel_id=place["channel_id"], **module_pause_columns(pause[1])
+                connection, "set_module_pause", channel_id=place["channel_id"], **module_pause_columns(pause_after)
             )
-        returned = breaker[0].paused and not breaker[1].paused
-        if returned or (pause[0] is not None and pause[1] is None):
+        returned = before.paused and not after.paused
+        if returned or (pause_before is not None and pause_after is None):
             self._sql.do(connection, "end_still", provider_id=provider_id, now=now_us)
             self._sql.do(connection, "hurry", provider_id=provider_id, lane_id=place["lane_id"], now=now_us)
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.model import DeliveryState
 from ocn_permission_agent.outbox.rows import span_us, to_us
-from ocn_permission_agent.outbox.sqlite_settling import Settling
+from ocn_permission_agent.outbox.settling import Settling
 from ocn_permission_agent.outbox.store import Scope
 from ocn_permission_agent.store.database import Connection, Row
 from ocn_permission_agent.store.sql import Sql
@@ -27,7 +27,7 @@ class Tidying:
     """Upkeep of the rows.
 
     Args:
-        sql: the named statements of ``sql/sqlite.sql``.
+        sql: the named statements of ``sql/sqlite.sql`` or ``sql/postgres.sql``.
         settling: ends deliveries.
     """
 
@@ -57,8 +57,7 @@ class Tidying:
 
     def park_all(self, connection: Connection, decision: Decision) -> int:
         """Let a person decide about everything that is pending."""
-        for row in self._sql.rows(connection, "in_flight"):
-            self._sql.do(connection, "unmark_in_flight", lane_id=row["lane_id"])
+        self._sql.do(connection, "unmark_all")
         rows = self._sql.rows(connection, "pending_of_all", most=SLICE)
         for row in rows:
             self._settling.decide(connection, row["id"], decision)
@@ -104,9 +103,13 @@ class Tidying:
             self._sql.do(connection, "forget_lane", lane_id=row["lane_id"])
         return len(rows)
 
+    def sum_up(self, connection: Connection) -> None:
+        """Keep the tallies short."""
+        self._sql.do(connection, "sum_up_tallies")
+
     def forget_scopes(self, connection: Connection) -> int:
         """Remove scopes that nothing is left of."""
-        self._sql.do(connection, "forget_empty_tallies")
+        self._sql.do(connection, "hold_scopes")
         return self._sql.do(connection, "forget_empty_scopes")
 
     def forget_not_copied(self, connection: Connection, now: datetime) -> int:

@@ -1,21 +1,31 @@
-"""Taking what is due, and making fewer of what waits in a lane before it is tried again; inside one transaction."""
+"""Taking what is due, and making fewer of what waits in a lane before it is tried again; inside one transaction.
 
+Who takes a delivery holds its lane. On SQLite there is one agent, and that is all. On PostgreSQL it is a lease: it
+ends, and whoever writes about a delivery shows its number (store/migrations/postgres/0001_outbox.sql).
+"""
+
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby, takewhile
 
 import msgspec
 
 from ocn_permission_agent.consent.address import Address
+from ocn_permission_agent.errors import LeaseLost
+from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.model import Delivery, DeliveryState
 from ocn_permission_agent.outbox.object_merge import Change, still_to_send
 from ocn_permission_agent.outbox.policy import DeliveryClass, class_of_route
-from ocn_permission_agent.outbox.rows import read_delivery, read_route, to_us
+from ocn_permission_agent.outbox.rows import from_us, read_delivery, read_route, span_us, to_us
 from ocn_permission_agent.outbox.session_merge import Said, full_put
-from ocn_permission_agent.outbox.sqlite_settling import Settling
+from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.outbox.settling import Settling
+from ocn_permission_agent.outbox.shared_limits import RecentStarts, room_of_provider
+from ocn_permission_agent.outbox.store import Interrupted
 from ocn_permission_agent.store.database import Connection, Row
 from ocn_permission_agent.store.sql import Sql
 
@@ -33,46 +43,116 @@ class Claimed:
     superseded: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """How an agent holds lanes.
+
+    `holder` is its name; what a former run of the same name has left behind is its own. `shared` are the limits that
+    hold over all agents of the store; None when there is only one.
+    """
+
+    holder: str
+    lease: timedelta = timedelta(seconds=120)
+    shared: DeliverySettings | None = None
+
+
 class Claiming:
     """Claims.
 
     Args:
-        sql: the named statements of ``sql/sqlite.sql``.
+        sql: the named statements of ``sql/sqlite.sql`` or ``sql/postgres.sql``.
         settling: ends what is superseded.
+        holding: how lanes are held.
     """
 
-    def __init__(self, sql: Sql, settling: Settling) -> None:
+    def __init__(self, sql: Sql, settling: Settling, holding: Holding) -> None:
         self._sql = sql
         self._settling = settling
+        self._shared = holding.shared
+        self._lease = {"holder": holding.holder, "lease_us": span_us(holding.lease)}
 
     def claim(
         self, connection: Connection, *, now: datetime, room: Mapping[Address, int], default_room: int
     ) -> Claimed:
         """See `OutboxStore.claim`."""
         now_us = to_us(now)
-        heads: list[int] = []
+        marks: list[dict[str, object]] = []
         superseded: Counter[tuple[str, str]] = Counter()
+        self._sql.rows(connection, "lock_providers_due", now=now_us)
         channels = self._sql.rows(connection, "channels_with_due", now=now_us)
         for _, group in groupby(channels, key=lambda row: row["provider_id"]):
             of_provider = list(group)
             allowed = room.get(Address(of_provider[0]["address"]), default_room)
-            for channel, lane in self._lanes(connection, of_provider, allowed, now_us):
+            taken = list(self._lanes(connection, of_provider, self._within(of_provider[0], allowed, now), now_us))
+            for channel, lane in taken:
                 head_id = lane["head_id"]
                 probing = channel["provider_paused"] or channel["module_paused"]
                 if probing or lane["collapse"] or lane["due_at_us"] < channel["returned_at_us"]:
                     head_id, count = self._collapse(connection, lane, now)
                     superseded[channel["party"], channel["module"]] += count
-                self._sql.do(connection, "mark_in_flight", lane_id=lane["id"], head_id=head_id)
-                heads.append(head_id)
-        deliveries = tuple(self.get(connection, head_id, now_us) for head_id in sorted(heads))
+                marks.append({"lane_id": lane["id"], "head_id": head_id, **self._lease})
+            self._note_starts(connection, of_provider[0], len(taken), now)
+        self._sql.do_each(connection, "mark_in_flight", marks)
+        deliveries = self._get(connection, [mark["head_id"] for mark in marks], now_us)
         return Claimed(deliveries=deliveries, superseded=superseded)
 
-    def get(self, connection: Connection, delivery_id: int, now_us: int) -> Delivery:
-        """A delivery as it stands."""
-        row = self._sql.row(connection, "get_delivery", id=delivery_id, now=now_us)
-        if row is None:
-            raise LookupError(f"delivery {delivery_id} is not in the store")
-        return read_delivery(row)
+    # --- holding --------------------------------------------------------------------------------------------------
+
+    def hold(self, connection: Connection, delivery: Delivery) -> None:
+        """Make sure that its lane is held still, and for a whole lease from now on.
+
+        Raises:
+            LeaseLost: it is not.
+        """
+        values = {"delivery_id": delivery.id, "lease": delivery.lease, "lease_us": self._lease["lease_us"]}
+        if self._sql.row(connection, "hold_lane", **values) is None:
+            raise LeaseLost(f"the lane of delivery {delivery.id} was taken over by another agent")
+
+    def renew(self, connection: Connection, under_way: Collection[Delivery]) -> None:
+        """Hold the lanes of these for a whole lease from now on, but for those that were taken over."""
+        ids = json.dumps([delivery.id for delivery in under_way])
+        self._sql.do(connection, "renew_leases", delivery_ids=ids, **self._lease)
+
+    def left_behind(self, connection: Connection, now: datetime, *, own: bool) -> tuple[Interrupted, ...]:
+        """Take over the lanes whose lease is over, and with `own` all that this agent has held.
+
+        What had not begun to be sent is due again; attempts that had are returned, their lanes held.
+        """
+        begun: dict[int, datetime] = {}
+        for row in self._sql.rows(connection, "left_behind", own=own, holder=self._lease["holder"]):
+            if row["started_at_us"] is None:
+                self._sql.do(connection, "unmark_in_flight", lane_id=row["lane_id"])
+                continue
+            self._sql.do(connection, "take_over", lane_id=row["lane_id"], **self._lease)
+            begun[row["head_id"]] = from_us(row["started_at_us"])
+        deliveries = self._get(connection, list(begun), to_us(now))
+        return tuple(Interrupted(delivery=each, started_at=begun[each.id]) for each in deliveries)
+
+    def _within(self, provider: Row, allowed: int, now: datetime) -> int:
+        if self._shared is None or allowed <= 0:
+            return allowed
+        room = room_of_provider(
+            self._shared,
+            Party.parse(provider["party"]),
+            in_flight=provider["in_flight"],
+            recent=RecentStarts.parse(provider["recent_starts"]),
+            now=now,
+        )
+        return min(allowed, room)
+
+    def _note_starts(self, connection: Connection, provider: Row, count: int, now: datetime) -> None:
+        if self._shared is None or not count:
+            return
+        rate = self._shared.max_rate_of(Party.parse(provider["party"]))
+        recent = RecentStarts.parse(provider["recent_starts"]).with_more(count, rate, now)
+        self._sql.do(connection, "note_starts", provider_id=provider["provider_id"], recent_starts=str(recent))
+
+    def _get(self, connection: Connection, ids: Sequence[object], now_us: int) -> tuple[Delivery, ...]:
+        """Deliveries as they stand, oldest first."""
+        if not ids:
+            return ()
+        rows = self._sql.rows(connection, "get_deliveries", ids=json.dumps(ids), now=now_us)
+        return tuple(map(read_delivery, rows))
 
     def _lanes(
         self, connection: Connection, channels: Sequence[Row], allowed: int, now_us: int

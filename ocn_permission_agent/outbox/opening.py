@@ -1,0 +1,27 @@
+"""The outbox for whichever engine the store has."""
+
+from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.outbox.postgres import PostgresOutbox
+from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.outbox.settling import Ledger
+from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.stored import StoredOutbox
+from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.postgres import PostgresDatabase
+
+
+def outbox_on(
+    database: Database, *, agent: str, settings: DeliverySettings, ledger: Ledger, metrics: Metrics
+) -> StoredOutbox:
+    """Build it.
+
+    Args:
+        database: open and migrated.
+        agent: id of this agent, the same after a restart, and no other agent's; lanes in PostgreSQL are held under it.
+        settings: windows, limits, and how long payloads and rows are kept.
+        ledger: gets every outcome.
+        metrics: counts what is recorded, superseded and expired.
+    """
+    if isinstance(database, PostgresDatabase):
+        return PostgresOutbox(database, holder=agent, settings=settings, ledger=ledger, metrics=metrics)
+    return SqliteOutbox(database, settings=settings, ledger=ledger, metrics=metrics)

@@ -1,0 +1,117 @@
+-- The statements of outbox/postgres_recording.py: each for a whole group of plans at once, columns as arrays.
+
+-- name: find_scopes
+SELECT k.n, s.id AS scope_id, c.id AS channel_id, c.still_since_us, c.stood_still_us, p.party
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+     WITH ORDINALITY AS k (customer_address, provider_address, provider, agreement, module, interface_role, n)
+JOIN providers p ON p.address = k.provider_address
+JOIN channels c ON c.provider_id = p.id AND c.module = k.module
+JOIN scopes s ON s.channel_id = c.id AND s.customer_address = k.customer_address AND s.agreement = k.agreement
+             AND s.interface_role = k.interface_role AND s.provider = k.provider;
+
+-- name: keep_scopes
+-- While anybody records, scopes that nothing is left of are not removed; see `forget_empty_tallies`.
+LOCK TABLE scopes IN ROW SHARE MODE;
+
+-- name: add_providers
+INSERT INTO providers (address, party) SELECT * FROM unnest($1::text[], $2::text[]) AS k (address, party) ORDER BY address
+ON CONFLICT (address) DO NOTHING;
+
+-- name: rename_providers
+UPDATE providers SET party = k.party
+FROM unnest($1::text[], $2::text[]) AS k (address, party)
+WHERE providers.address = k.address AND providers.party <> k.party;
+
+-- name: add_channels
+INSERT INTO channels (provider_id, module, still_since_us)
+SELECT p.id, k.module, CASE WHEN p.paused_since_us IS NOT NULL THEN k.recorded_at_us END
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS k (address, module, recorded_at_us)
+JOIN providers p ON p.address = k.address
+ORDER BY p.id, k.module
+ON CONFLICT (provider_id, module) DO NOTHING;
+
+-- name: add_scopes
+INSERT INTO scopes (channel_id, customer_address, provider, agreement, agreement_block, interface_role)
+SELECT c.id, k.customer_address, k.provider, k.agreement, k.agreement_block, k.interface_role
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])
+     AS k (customer_address, provider_address, provider, agreement, module, interface_role, agreement_block)
+JOIN providers p ON p.address = k.provider_address
+JOIN channels c ON c.provider_id = p.id AND c.module = k.module
+ORDER BY c.id, k.customer_address, k.agreement, k.interface_role, k.provider
+ON CONFLICT (channel_id, customer_address, agreement, interface_role, provider) DO NOTHING;
+
+-- name: lock_lanes
+-- Made or locked in the order of their keys, so that no two agents wait for each other. Only then are ids given out:
+-- within a lane they grow in the order of commits.
+WITH locked AS (
+    INSERT INTO lanes AS l (key, channel_id, customer_address, owner, object_id, newest_id)
+    SELECT k.key, k.channel_id, k.customer_address, k.owner, k.object_id, 0
+    FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[], $5::text[])
+         AS k (key, channel_id, customer_address, owner, object_id)
+    ORDER BY k.key
+    ON CONFLICT (key) DO UPDATE SET newest_id = l.newest_id
+    RETURNING l.id, l.key, l.newest_id, l.stood_still_us, l.held_since_us
+), counted AS MATERIALIZED (
+    SELECT count(*) AS n FROM locked
+), given AS MATERIALIZED (
+    SELECT array_agg(nextval('delivery_ids')) AS ids FROM counted, generate_series(1, $6::bigint + 0 * counted.n)
+)
+SELECT locked.id, locked.key, locked.newest_id, locked.stood_still_us, locked.held_since_us, given.ids
+FROM locked CROSS JOIN given;
+
+-- name: more_ids
+SELECT array_agg(nextval('delivery_ids')) AS ids FROM generate_series(1, $1::bigint);
+
+-- name: look_back
+-- What was recorded in lanes that are not new, as far back as it matters. What was withdrawn or expired never arrived,
+-- so it cannot be repeated.
+SELECT k.n, w.newest_at_us, w.content_digest = k.digest AND w.state NOT IN ('withdrawn', 'expired') AS same_again,
+       a.id AS alike_id, a.recorded_at_us AS alike_at_us, x.id IS NOT NULL AS any_earlier, y.id IS NOT NULL AS known
+FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::boolean[], $6::bigint[])
+     WITH ORDINALITY AS k (lane_id, newest_id, digest, since_us, any_matters, known_at_us, n)
+LEFT JOIN LATERAL (SELECT d.recorded_at_us AS newest_at_us, d.content_digest, d.state FROM deliveries d
+                   WHERE d.id = k.newest_id) w ON TRUE
+LEFT JOIN LATERAL (SELECT d.id, d.recorded_at_us FROM deliveries d
+                   WHERE d.lane_id = k.lane_id AND d.recorded_at_us >= k.since_us AND d.content_digest = k.digest
+                     AND d.state NOT IN ('withdrawn', 'expired')
+                   ORDER BY d.id DESC LIMIT 1) a ON k.since_us IS NOT NULL
+LEFT JOIN LATERAL (SELECT d.id FROM deliveries d
+                   WHERE d.lane_id = k.lane_id AND d.state NOT IN ('withdrawn', 'expired') LIMIT 1) x ON k.any_matters
+LEFT JOIN LATERAL (SELECT d.id FROM deliveries d
+                   WHERE d.lane_id = k.lane_id AND d.recorded_at_us = k.known_at_us AND d.content_digest = k.digest
+                   LIMIT 1) y ON k.known_at_us IS NOT NULL;
+
+-- name: add_envelopes
+INSERT INTO envelopes (id, copies, needed, recorded_at_us, customer, customer_address, method, module, interface_role,
+                       kind, version, segments, url_path, sender, receiver, request_id, correlation_id, body, query,
+                       ocn_signature)
+SELECT * FROM unnest($1::bigint[], $2::int[], $3::int[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
+                     $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
+                     $16::text[], $17::text[], $18::bytea[], $19::text[], $20::text[]);
+
+-- name: add_deliveries
+-- The newest of a lane is remembered there; the first that is pending is its head if nothing else was owed.
+WITH added AS (
+    INSERT INTO deliveries (id, envelope_id, lane_id, scope_id, state, fleeting, recorded_at_us, next_attempt_at_us,
+                            expires_base_us, ended_at_us, reason, content_digest, payload_until_us, forget_at_us)
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::boolean[],
+                         $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::bytea[],
+                         $13::bigint[], $14::bigint[])
+), tallied AS (
+    INSERT INTO tallies (scope_id, state, n)
+    SELECT * FROM unnest($15::bigint[], $16::text[], $17::bigint[])
+)
+UPDATE lanes
+SET newest_id = k.newest_id,
+    due_at_us = CASE WHEN lanes.head_id IS NULL AND k.head_id IS NOT NULL
+                THEN greatest(k.due_at_us, lanes.resting_until_us) ELSE lanes.due_at_us END,
+    head_id = coalesce(lanes.head_id, k.head_id)
+FROM unnest($18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[]) AS k (lane_id, newest_id, head_id, due_at_us)
+WHERE lanes.id = k.lane_id;
+
+-- name: add_duplicates
+INSERT INTO duplicates (delivery_id, noted_at_us, correlation_id, receiver)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]);
+
+-- name: keep_spool_mark
+INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value;

@@ -1,0 +1,83 @@
+-- The statements of outbox/sqlite_recording.py.
+
+-- name: find_provider
+SELECT id, party, paused_since_us FROM providers WHERE address = :address;
+
+-- name: add_provider
+INSERT INTO providers (address, party) VALUES (:address, :party);
+
+-- name: rename_provider
+UPDATE providers SET party = :party WHERE id = :id;
+
+-- name: find_channel
+SELECT id, still_since_us, stood_still_us FROM channels WHERE provider_id = :provider_id AND module = :module;
+
+-- name: add_channel
+INSERT INTO channels (provider_id, module, still_since_us) VALUES (:provider_id, :module, :still_since_us);
+
+-- name: find_scope
+SELECT id FROM scopes
+WHERE channel_id = :channel_id AND customer_address = :customer_address AND agreement = :agreement
+  AND interface_role = :interface_role AND provider = :provider;
+
+-- name: add_scope
+INSERT INTO scopes (channel_id, customer_address, provider, agreement, agreement_block, interface_role)
+VALUES (:channel_id, :customer_address, :provider, :agreement, :agreement_block, :interface_role);
+
+-- name: newest_delivery
+-- A session may remember a delivery that is forgotten already.
+SELECT max(coalesce((SELECT max(id) FROM deliveries), 0),
+           coalesce((SELECT max(through_id) FROM merged_sessions), 0)) AS id;
+
+-- name: find_lane
+SELECT l.id, l.newest_id, l.stood_still_us, l.held_since_us, n.recorded_at_us AS newest_at_us,
+       n.content_digest = ?2 AND n.state NOT IN ('withdrawn', 'expired') AS same_again
+FROM lanes l LEFT JOIN deliveries n ON n.id = l.newest_id
+WHERE l.key = ?1;
+
+-- name: add_lane
+INSERT INTO lanes (key, channel_id, customer_address, owner, object_id, head_id, due_at_us, newest_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: find_alike
+-- What was withdrawn or expired never arrived, so it cannot be repeated.
+SELECT id, recorded_at_us FROM deliveries
+WHERE lane_id = ? AND recorded_at_us >= ? AND content_digest = ? AND state NOT IN ('withdrawn', 'expired')
+ORDER BY id DESC LIMIT 1;
+
+-- name: find_any
+SELECT id FROM deliveries WHERE lane_id = ? AND state NOT IN ('withdrawn', 'expired') LIMIT 1;
+
+-- name: add_envelope
+INSERT INTO envelopes (id, copies, needed, recorded_at_us, customer, customer_address, method, module, interface_role,
+                       kind, version, segments, url_path, sender, receiver, request_id, correlation_id, body, query,
+                       ocn_signature)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: add_delivery
+INSERT INTO deliveries (id, envelope_id, lane_id, scope_id, state, fleeting, recorded_at_us, next_attempt_at_us,
+                        expires_base_us, ended_at_us, reason, content_digest, payload_until_us, forget_at_us)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: lane_has_grown
+-- The new delivery is the head if nothing else was owed in the lane.
+UPDATE lanes
+SET newest_id = ?1,
+    due_at_us = CASE WHEN head_id IS NULL AND ?3 THEN max(?2, resting_until_us) ELSE due_at_us END,
+    head_id = CASE WHEN head_id IS NULL AND ?3 THEN ?1 ELSE head_id END
+WHERE id = ?4;
+
+-- name: add_to_tally
+INSERT INTO tallies (scope_id, state, n) VALUES (?1, 'pending', ?2)
+ON CONFLICT (scope_id, state) DO UPDATE SET n = n + ?2;
+
+-- name: add_parked_to_tally
+INSERT INTO tallies (scope_id, state, n) VALUES (:scope_id, 'parked', 1)
+ON CONFLICT (scope_id, state) DO UPDATE SET n = n + 1;
+
+-- name: add_duplicate
+INSERT INTO duplicates (delivery_id, noted_at_us, correlation_id, receiver)
+VALUES (:delivery_id, :noted_at_us, :correlation_id, :receiver);
+
+-- name: keep_spool_mark
+INSERT INTO meta (key, value) VALUES ('spool', :mark) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
