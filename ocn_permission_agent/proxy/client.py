@@ -25,6 +25,7 @@ class Client:
         self._content = request.content
         self._writer = request.writer
         self._settings = settings
+        self._upgrades = head.upgrades
         self._received_bytes = 0
         #: seconds that may still be waited for the next `_PROGRESS_BYTES`, and what has come of them
         self._patience_seconds = settings.body_idle_timeout_seconds
@@ -42,8 +43,8 @@ class Client:
 
     @property
     def keep_alive(self) -> bool:
-        """Whether the platform wants to go on with this connection."""
-        return self._request.keep_alive
+        """Whether the platform wants to go on with this connection, and can."""
+        return self._request.keep_alive and not self._upgrades
 
     @property
     def is_old(self) -> bool:

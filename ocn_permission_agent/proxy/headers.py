@@ -64,6 +64,8 @@ class RequestHead:
     content_length: int | None
     chunked: bool
     expects_continue: bool
+    #: asks for another protocol; bytes behind such a request may be lost by the parser, so it is a connection's last
+    upgrades: bool
 
     @property
     def path(self) -> str:
@@ -84,7 +86,9 @@ class RequestHead:
 class _Reading:
     """The findings of one pass over the header lines."""
 
-    __slots__ = ("connection", "content_length", "expect", "forwarded", "guarded", "host", "kept", "read", "transfer")
+    __slots__ = (
+        "connection", "content_length", "expect", "forwarded", "guarded", "host", "kept", "read", "transfer", "upgrade",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.kept: list[tuple[bytes, bytes]] = []
@@ -96,6 +100,7 @@ class _Reading:
         self.content_length: bytes | None = None
         self.transfer: bytes | None = None
         self.expect = False
+        self.upgrade = False
 
     def line(self, name: bytes, value: bytes) -> None:
         """Take one header line."""
@@ -125,6 +130,8 @@ class _Reading:
             self.connection += (word.strip(b" \t").lower() for word in value.split(b","))
         elif lower == b"transfer-encoding":
             self.transfer = _once(self.transfer, value, lower)
+        elif lower == b"upgrade":
+            self.upgrade = True
 
 
 def read_head(*, method: str, target: str, http_minor: int, raw_headers: HeaderLines, limits: Limits) -> RequestHead:
@@ -158,6 +165,7 @@ def read_head(*, method: str, target: str, http_minor: int, raw_headers: HeaderL
         content_length=None if found.content_length is None else int(found.content_length),
         chunked=found.transfer is not None,
         expects_continue=found.expect and http_minor >= 1,
+        upgrades=found.upgrade,
     )
 
 

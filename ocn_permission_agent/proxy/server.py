@@ -57,8 +57,8 @@ class _Connection(web.RequestHandler):
             access_log=None,  # type: ignore[arg-type]  # None means no access log
             max_line_size=settings.url_limit_bytes,
             max_field_size=settings.header_field_limit_bytes,
-            # the limit is ours (proxy/headers.py), with a proper status; a head as a whole is bounded below
-            max_headers=settings.head_limit_bytes,
+            # the exact limit is ours (proxy/headers.py), with a proper status; this one bounds what trailers can hold
+            max_headers=4 * settings.headers_limit,
             lingering_time=settings.linger_seconds,
             auto_decompress=False,
         )

@@ -91,7 +91,8 @@ async def test_same_routing_header_twice_with_one_value_passes() -> None:
         (a_put(extra=b"X-Long: " + b"v" * 17_000 + b"\r\n"), 431),
         (a_put(extra=b"X-" + b"n" * 17_000 + b": 1\r\n"), 431),
         (a_put(extra=b"X-Many: 1\r\n" * 100), 431),
-        (a_put(extra=b"a:\r\n" * 5_000), 431),
+        (a_put(extra=b"a:\r\n" * 300), 431),
+        (a_put(extra=b"a:\r\n" * 5_000), 400),
         (a_put(framing=b"Content-Length: 8388609\r\n"), 413),
     ],
 )

@@ -240,12 +240,15 @@ async def test_old_platform_gets_a_plain_body_and_the_end_of_its_connection(chun
         assert house.node.seen[0].values(b"host") == [f"127.0.0.1:{house.node.port}".encode()]
 
 
-async def test_wish_for_another_protocol_is_not_passed_on() -> None:
+@pytest.mark.parametrize("protocol", [b"websocket", b"h2c", b"tcp"])
+async def test_wish_for_another_protocol_is_not_passed_on(protocol: bytes) -> None:
     async with a_house() as house, line_to(house.address) as line:
-        for _ in range(2):
-            extra = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
-            answer = await line.ask(a_put(b"", method="GET", extra=extra, framing=b""))
-            assert answer.head.startswith(b"HTTP/1.1 200")
+        extra = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % protocol
+        answer = await line.ask(a_put(b"", method="GET", extra=extra, framing=b""))
+        assert answer.head.startswith(b"HTTP/1.1 200")
+        # The parser may have lost what stands behind such a request, so nothing is read there.
+        assert answer.values(b"connection") == [b"close"]
+        assert await line.ended()
         assert house.node.seen[0].values(b"upgrade") == []
 
 
