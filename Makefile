@@ -66,6 +66,7 @@ lock: $(UV)
 	$(COMPILE) pyproject.toml -o requirements/agent.txt
 	$(COMPILE) --extra demo pyproject.toml -o requirements/demo.txt
 	$(COMPILE) --extra dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) tests/peers/extrawest/requirements.in -o tests/peers/extrawest/requirements.txt
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
