@@ -119,6 +119,7 @@ def _service(values: Mapping[str, Any], party: Party) -> ServiceSettings:
     return ServiceSettings(
         cdr_unknown_outcome=CdrUnknownOutcome(values[f"{section}.cdr_unknown_outcome"]),
         max_rate=values[f"{section}.max_rate"],
+        schedule_seconds=values[f"{section}.schedule_seconds"],
         notary=NotaryUse(values[f"{section}.notary"]),
         direct=_direct_route(values, section),
     )

@@ -52,6 +52,7 @@ def _key(name: str, kind: Kind, default: object = REQUIRED, *, secret: bool = Fa
     return Key(section="", name=name, kind=kind, default=default, secret=secret, private=private)
 
 
+_SCHEDULE = Kind(read=values.schedule, from_text=values.numbers_from_text)
 _TEXT = Kind(read=values.text)
 _FILE = Kind(read=values.file_path)
 _BASE_URL = Kind(read=values.base_url)
@@ -126,11 +127,7 @@ KEYS: tuple[Key, ...] = (
         _key("keep_payload_hours", values.number(most=168, or_zero=True), 0.0),
         _key("history_days", values.number(most=3650), 31.0),
         _key("ledger_days", values.number(most=3650), 396.0),
-        _key(
-            "schedule_seconds",
-            Kind(read=values.schedule, from_text=values.numbers_from_text),
-            (5.0, 30.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 43200.0),
-        ),
+        _key("schedule_seconds", _SCHEDULE, (5.0, 30.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 43200.0)),
     ),
     *_section(
         "delivery.windows",
@@ -159,6 +156,7 @@ def service_keys(party: str) -> Iterator[Key]:
         _key("notary", values.choice("auto", "always", "never"), "auto"),
         _key("cdr_unknown_outcome", values.choice("retry", "park"), "retry"),
         _key("max_rate", values.number(most=10_000), None),
+        _key("schedule_seconds", _SCHEDULE, None),
         _key("url", _BASE_URL, None),
         _key("token", _TEXT, None, secret=True),
         _key("token_style", values.choice("plain", "base64"), "plain"),

@@ -302,15 +302,15 @@ class Dispatcher:
         )
 
     async def _settle(self, delivery: Delivery, attempt: Attempt, *, patient: bool) -> None:
-        spread = self._spread()
-        decision = after_attempt(delivery, attempt, settings=self._settings, spread=spread)
+        spread, settings = self._spread(), self._settings.towards(delivery.provider)
+        decision = after_attempt(delivery, attempt, settings=settings, spread=spread)
 
         def step(breaker: Breaker) -> Breaker:
-            return after_attempt_at(breaker, attempt, settings=self._settings, spread=spread)
+            return after_attempt_at(breaker, attempt, settings=settings, spread=spread)
 
         def pause_step(pause: ModulePause | None) -> ModulePause | None:
             not_set_up = decision.wait is Wait.PAUSED
-            return after_attempt_in(pause, attempt, not_set_up=not_set_up, settings=self._settings, spread=spread)
+            return after_attempt_in(pause, attempt, not_set_up=not_set_up, settings=settings, spread=spread)
 
         def write() -> Awaitable[Settled]:
             return self._store.settle(delivery, decision, attempt=attempt, breaker_step=step, pause_step=pause_step)

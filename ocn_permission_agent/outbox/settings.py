@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
 
@@ -69,6 +69,7 @@ class ServiceSettings:
 
     cdr_unknown_outcome: CdrUnknownOutcome = CdrUnknownOutcome.RETRY
     max_rate: float | None = None
+    schedule_seconds: tuple[float, ...] | None = None
     notary: NotaryUse = NotaryUse.AUTO
     #: None: through the OCN node that hosts it
     direct: DirectRoute | None = None
@@ -99,6 +100,11 @@ class DeliverySettings:
     def of(self, provider: Party) -> ServiceSettings:
         """What holds for one provider."""
         return self.services.get(provider.folded, ServiceSettings())
+
+    def towards(self, provider: Party) -> "DeliverySettings":
+        """The same, with the schedule that holds for one provider."""
+        own = self.of(provider).schedule_seconds
+        return self if own is None else replace(self, schedule_seconds=own)
 
     def max_rate_of(self, provider: Party) -> float:
         """Attempts per second to one provider."""

@@ -12,10 +12,10 @@ import pytest
 from ocn_permission_agent.consent.address import address
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery
-from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.outbox.settings import DeliverySettings, ServiceSettings
 from tests.fakes import FakeClock
 from tests.outbox_carrier import Dispatching, dispatching
-from tests.outbox_fixtures import PROVIDERS, a_plan, an_attempt, cdr, session
+from tests.outbox_fixtures import ANALYTICS, BILLING, PROVIDERS, a_plan, an_attempt, cdr, session
 
 SETTINGS = DeliverySettings(max_rate=20, max_in_flight=8)
 PATCHES = 9
@@ -155,3 +155,22 @@ async def test_a_dead_and_a_slow_service_keep_none_of_the_eighteen_others_waitin
         it.waiting.clear()
         await it.rest()
         assert {str(each.provider): each.pending for each in await it.store.backlog()}[str(SLOW)] == 0
+
+
+async def test_a_service_with_a_schedule_of_its_own_is_tried_by_that(tmp_path: Path) -> None:
+    clock = FakeClock()
+    settings = DeliverySettings(services={ANALYTICS: ServiceSettings(schedule_seconds=(2, 20))})
+
+    async def putting_off(_: Delivery) -> Attempt:
+        return an_attempt(AttemptVerdict.NOT_PROCESSED, at=clock.now(), seconds=0, ocpi_status=4001)
+
+    async with dispatching(tmp_path, putting_off, settings, clock=clock) as it:
+        await it.store.record(a_plan(cdr("c1"), BILLING, ANALYTICS, at=clock.now()))
+        tried: dict[Party, list[float]] = {BILLING: [], ANALYTICS: []}
+        seen = 0
+        for _ in range(50):
+            await it.step(0 if not seen else 1)
+            for delivery in it.carrier.begun[seen:]:
+                tried[delivery.provider].append(clock.monotonic())
+            seen = len(it.carrier.begun)
+    assert tried == {BILLING: [0, 5, 35], ANALYTICS: [0, 2, 22, 42]}

@@ -31,7 +31,8 @@ def test_the_example_names_every_key_and_no_other() -> None:
 
 
 def test_the_defaults_of_the_example_are_those_of_the_code(tmp_path: Path) -> None:
-    text = re.sub(r'^url = ""\n|^max_rate = 20\n(?=\n# The service)', "", uncommented(), flags=re.MULTILINE)
+    followed = r'^url = ""\n|^max_rate = 20\n(?=\n# Pauses)|^schedule_seconds = .*\n(?=\n# The service)'
+    text = re.sub(followed, "", uncommented(), flags=re.MULTILINE)
     (tmp_path / "operator.key").write_text("1f" * 32)
     evaluated = evaluate(collect(tomllib.loads(text), {}), folder=tmp_path)
 

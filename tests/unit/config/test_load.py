@@ -69,6 +69,7 @@ def test_a_service_has_a_section_of_its_own_in_any_letter_case(loading: Loading)
     config = loading(
         {'delivery.services."de*pay"': 'cdr_unknown_outcome = "park"'},
         OCN_AGENT_DELIVERY_SERVICES_DE_PAY_MAX_RATE="2.5",
+        OCN_AGENT_DELIVERY_SERVICES_DE_PAY_SCHEDULE_SECONDS="7, 70",
         OCN_AGENT_DELIVERY_SERVICES_NL_FLT_MAX_RATE="1",
         OCN_AGENT_DELIVERY_WINDOWS_CDRS="36h",
         OCN_AGENT_DELIVERY_SCHEDULE_SECONDS="0.5, 1",
@@ -80,6 +81,8 @@ def test_a_service_has_a_section_of_its_own_in_any_letter_case(loading: Loading)
     assert config.delivery.max_rate_of(Party("NL", "OTH")) == 20
     assert config.delivery.windows.cdrs == timedelta(hours=36)
     assert config.delivery.schedule_seconds == (0.5, 1.0)
+    assert config.delivery.towards(Party("DE", "pay")).schedule_seconds == (7.0, 70.0)
+    assert config.delivery.towards(Party("NL", "FLT")).schedule_seconds == (0.5, 1.0)
 
 
 def test_a_service_may_be_reached_directly_with_a_token_from_a_file(loading: Loading, folder: Path) -> None:
