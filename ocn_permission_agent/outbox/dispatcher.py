@@ -328,6 +328,8 @@ class Dispatcher:
         await self._persist(
             lambda: self._store.settle(delivery, decision, attempt=attempt, breaker_step=step, pause_step=pause_step)
         )
+        if decision.state is DeliveryState.WITHDRAWN:
+            self._stopwatch.withdrawn(delivery)
         self._report.settled_unsent(delivery, decision)
 
     async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:

@@ -3,7 +3,7 @@
 ::
 
     the block is seen ──▶ what waits is withdrawn ──▶ what was under way has ended
-    (news)                (closed)                     (ended)          └─▶ observed, once for each scope
+    (news)                (closed, withdrawn)          (ended)          └─▶ observed, for each scope
 """
 
 from collections import Counter
@@ -29,11 +29,13 @@ class Stopwatch:
         #: closed since when, and something of it is still under way
         self._closed: dict[Scope, float] = {}
         self._news_at: float | None = None
+        self._heard_at = clock.monotonic()
 
     def news(self) -> None:
         """There is a new view of consent; the oldest one that was not looked into counts."""
+        self._heard_at = self._clock.monotonic()
         if self._news_at is None:
-            self._news_at = self._clock.monotonic()
+            self._news_at = self._heard_at
 
     def begin_look(self) -> float:
         """Upkeep begins to look for what has lost its consent; since when that could be known."""
@@ -50,6 +52,11 @@ class Stopwatch:
     def began(self, delivery: Delivery) -> None:
         """It was taken out of the store to be tried."""
         self._under_way[scope_of(delivery)] += 1
+
+    def withdrawn(self, delivery: Delivery) -> None:
+        """What was to be tried has no consent any more: since the newest view, or an older one not looked into yet."""
+        since = self._heard_at if self._news_at is None else self._news_at
+        self._closed.setdefault(scope_of(delivery), since)
 
     def ended(self, delivery: Delivery) -> None:
         """It was settled, whatever came of it."""

@@ -50,6 +50,18 @@ def test_what_is_under_way_stops_when_the_last_of_it_has_ended() -> None:
     assert timed.told() == (1, 30.0)
 
 
+def test_what_is_found_to_be_closed_when_it_is_to_be_tried_stops_there() -> None:
+    timed = Timed()
+    timed.stopwatch.news()
+    timed.stopwatch.begin_look()
+    timed.clock.step(1)
+    timed.stopwatch.began(DELIVERY)
+    timed.stopwatch.withdrawn(DELIVERY)
+    timed.clock.step(1)
+    timed.stopwatch.ended(DELIVERY)
+    assert timed.told() == (1, 2.0)
+
+
 def test_what_ends_with_consent_is_not_measured() -> None:
     timed, delivery = Timed(), DELIVERY
     timed.stopwatch.began(delivery)
