@@ -6,12 +6,14 @@ are rendered.
 """
 
 import base64
+import contextlib
 import logging
 import re
 import sys
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 from types import TracebackType
 from typing import TextIO
 from urllib.parse import quote
@@ -36,7 +38,10 @@ _HEADER = re.compile(r"(?i)(authorization)(\W{1,6})(?:(?:token|bearer|basic)\s+)
 _SCHEME = re.compile(r"\b(Token|Bearer|Basic|TOKEN|BEARER|BASIC|token(?=\s+\S{16})|bearer)(\s+)[^\s'\",;\\]+")
 _USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s@'\"]+@")
 _BEYOND_HOST = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/\s?#'\"]+)[/?#][^\s'\",]*")
+#: what most values are: no room in it for a scheme, a header or a URL
+_HARMLESS = re.compile(r"[A-Za-z0-9*_.:+-]{0,80}")
 _DEEPEST = 6
+_NAMES_REMEMBERED = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,9 @@ class Redactor:
         forms = {form for secret in secrets if len(secret) >= 4 for form in _forms(secret)}
         known = sorted(forms, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known)), re.IGNORECASE) if known else None
+        #: nothing shorter can hold a secret that is known
+        self._shortest = len(known[-1]) if known else sys.maxsize
+        self._handling: dict[object, _Handling] = {}
 
     def __call__(self, _logger: WrappedLogger, _method: str, event_dict: EventDict, /) -> EventDict:
         """Clean one line; a structlog processor."""
@@ -66,20 +74,24 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text without what looks like a secret or is known to be one."""
-        if self._known is not None:
+        if self._known is not None and len(text) >= self._shortest:
             text = self._known.sub(REDACTED, text)
+        if _HARMLESS.fullmatch(text):
+            return text
         if "://" in text:
             text = _USERINFO.sub(rf"\1{REDACTED}@", text)
         text = _HEADER.sub(rf"\1\2{REDACTED}", text)
         return _SCHEME.sub(rf"\1\2{REDACTED}", text)
 
     def _field(self, name: object, value: object, depth: int = 0) -> object:
-        if isinstance(name, str):
-            folded = name.lower().replace("-", "_")
-            if folded in _FIELDS or folded.endswith(_FIELD_ENDS):
+        handling = self._handling.get(name) or self._learn(name)
+        if handling is not _Handling.BY_LOOKS:
+            if handling is _Handling.NEVER_SHOWN:
                 return value if value is None or isinstance(value, bool) else REDACTED
-            if folded in _ENDPOINT_FIELDS and isinstance(value, str):
+            if isinstance(value, str):
                 return _BEYOND_HOST.sub(r"\1", self.text(value))
+        if type(value) is str:
+            return self.text(value)
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, dict) and depth < _DEEPEST:
@@ -87,6 +99,31 @@ class Redactor:
         if isinstance(value, list | tuple | set | frozenset) and depth < _DEEPEST:
             return [self._field(name, each, depth + 1) for each in value]
         return self.text(value.decode("latin-1") if isinstance(value, bytes) else str(value))
+
+    def _learn(self, name: object) -> "_Handling":
+        """What is done with fields of a name; remembered for names that lines really have."""
+        handling = _handling_of(name)
+        if len(self._handling) < _NAMES_REMEMBERED:
+            self._handling[name] = handling
+        return handling
+
+
+class _Handling(Enum):
+    """What is done with a field, by its name."""
+
+    NEVER_SHOWN = auto()
+    ENDPOINT = auto()
+    BY_LOOKS = auto()
+
+
+def _handling_of(name: object) -> _Handling:
+    if isinstance(name, str):
+        folded = name.lower().replace("-", "_")
+        if folded in _FIELDS or folded.endswith(_FIELD_ENDS):
+            return _Handling.NEVER_SHOWN
+        if folded in _ENDPOINT_FIELDS:
+            return _Handling.ENDPOINT
+    return _Handling.BY_LOOKS
 
 
 def _forms(secret: str) -> Iterator[str]:
@@ -106,16 +143,53 @@ class _Handler(logging.StreamHandler[TextIO]):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's own name
         """Say that there was a line; where not even that can be written, nothing."""
+        self.tell_lost(f"{record.filename}:{record.lineno}")
+
+    def tell_lost(self, line: str) -> None:
+        """The same, called where the error is caught.
+
+        Args:
+            line: which one it was, in words that hold nothing of it.
+        """
         if self._losing:
             return
         kind = sys.exc_info()[0]
         self._losing = True
         try:
-            structlog.get_logger().error(
-                "line.lost", error="" if kind is None else kind.__name__, line=f"{record.filename}:{record.lineno}"
-            )
+            structlog.get_logger().error("line.lost", error="" if kind is None else kind.__name__, line=line)
         finally:
             self._losing = False
+
+
+class _Lines:
+    """Where our own lines end: redacted, and written by the same handler as those of libraries.
+
+    The detour over `logging` takes longer than everything else about a line.
+    """
+
+    def __init__(self, handler: _Handler, *, redactor: Redactor, render: Processor) -> None:
+        self._handler = handler
+        self._redactor = redactor
+        self._render = render
+
+    def write(self, line: EventDict) -> None:
+        """Write one, or tell that it is lost; whoever tells something is never hurt by it."""
+        handler = self._handler
+        name = str(line.get("event"))
+        try:
+            text = self._render(self, "", self._redactor(self, "", line))
+            with handler.lock or contextlib.nullcontext():
+                handler.stream.write(str(text) + "\n")
+                handler.flush()
+        except Exception:  # noqa: BLE001  as `logging.Handler.emit` does
+            handler.tell_lost(name)
+
+    debug = info = warning = error = critical = write
+
+
+def _as_it_is(_logger: WrappedLogger, _method: str, line: EventDict) -> tuple[tuple[EventDict], dict[str, object]]:
+    """What `_Lines` is called with."""
+    return (line,), {}
 
 
 def configure(settings: LogSettings, *, secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
@@ -135,6 +209,7 @@ def configure(settings: LogSettings, *, secrets: Iterable[str] = (), stream: Tex
         structlog.processors.format_exc_info,
     ]
     out = sys.stderr if stream is None else stream
+    render = _renderer(settings.format, colors=out.isatty())
     handler = _Handler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -142,7 +217,7 @@ def configure(settings: LogSettings, *, secrets: Iterable[str] = (), stream: Tex
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 redactor,
-                _renderer(settings.format, colors=out.isatty()),
+                render,
             ],
         )
     )
@@ -155,9 +230,9 @@ def configure(settings: LogSettings, *, secrets: Iterable[str] = (), stream: Tex
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     logging.captureWarnings(capture=True)
     structlog.configure(
-        processors=[*stamp, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*stamp, _as_it_is],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=lambda *_: _Lines(handler, redactor=redactor, render=render),
         cache_logger_on_first_use=False,
     )
     sys.excepthook = _tell_crash

@@ -17,7 +17,8 @@ T = TypeVar("T")
 
 async def run(config: Config) -> None:
     """Run the agent until it is told to stop; see `Agent.run` for what it raises."""
-    log = structlog.get_logger()
+    # Bound: a logger that is not costs as much again for every line, told or not.
+    log = structlog.get_logger().bind()
     await Agent(with_room(config, log=log), clock=SystemClock(), log=log).run()
 
 
