@@ -27,6 +27,7 @@ from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.net.client import HttpTransport
+from ocn_permission_agent.net.own import OwnNode
 from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.outbox.casework import Casework, NotCopiedBook
 from ocn_permission_agent.outbox.courier import Courier
@@ -92,7 +93,9 @@ async def open_engine(
         raise StoreMismatch("copies cannot be kept in PostgreSQL by this version yet")
     rpcs = [await opened.enter_async_context(RpcClient(url=url, clock=clock)) for url in config.chain.rpc_urls]
     endpoints = Endpoints(rpcs=rpcs, settings=config.chain, clock=clock, metrics=metrics, log=log)
-    own = await opened.enter_async_context(HttpTransport.trusted(tls=node_context(config.node.ca_file)))
+    own = await opened.enter_async_context(
+        OwnNode(url=config.node.url, tls=node_context(config.node.ca_file), clock=clock)
+    )
     remote = await opened.enter_async_context(HttpTransport.guarded(config.network))
     ledger = LedgerStore(database)
     casework = StoredCasework(database, settings=config.delivery, ledger=ledger)
