@@ -4,6 +4,7 @@ OCN Node 1.x serves ``/ocpi/{role}/2.2/{module}…``, 2.x ``/{api_prefix}/ocpi/{
 odd: charging profiles have version before role, ``/ocpi/2.2/{role}/chargingprofiles…``.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import unquote
@@ -87,6 +88,8 @@ _OBJECT_METHODS: dict[Module, frozenset[str]] = {
 COMMANDS = frozenset({"CANCEL_RESERVATION", "RESERVE_NOW", "START_SESSION", "STOP_SESSION", "UNLOCK_CONNECTOR"})
 #: decoded, these split a path again or end it: a real 1.x node cuts at ``#`` and starts a query at ``?``
 _AMBIGUOUS = frozenset("/\\;%?#")
+#: what nearly every path is: nothing encoded, no segment empty or of dots alone
+_PLAIN_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~!$&'()*+,=:@-]+)+")
 _VERSIONS = frozenset({"2.2", "2.2.1"})
 _MODULES = {module.value: module for module in Module}
 _ROLES = {role.value: role for role in InterfaceRole}
@@ -133,6 +136,8 @@ def find_route(method: str, raw_path: str, *, api_prefix: str = "") -> Route | P
 
 def _split(raw_path: str) -> tuple[str, ...] | None:
     """The decoded segments, or None where servers disagree on what the path means."""
+    if _PLAIN_PATH.fullmatch(raw_path):
+        return tuple(raw_path[1:].split("/"))
     pieces = raw_path.split("/")
     if pieces[0] != "":
         return None

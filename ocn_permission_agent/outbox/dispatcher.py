@@ -147,7 +147,8 @@ class Dispatcher:
                     await self._keep_leases(group, now, began)
                     for delivery in await self._claim(now, began):
                         self._begin(group, delivery)
-                    seconds = await self._nap_seconds(now, began)
+                    # Whoever was woken meanwhile looks again anyway.
+                    seconds = 0.0 if self._woken.is_set() else await self._nap_seconds(now, began)
                 except StoreUnavailable as error:
                     self._report.store_unavailable(str(error))
                     seconds = _SHORTEST_NAP_SECONDS

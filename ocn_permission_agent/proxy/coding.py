@@ -13,6 +13,8 @@ def plain(body: bytes, content_encoding: str, *, limit_bytes: int) -> bytes | No
         content_encoding: the header's value, empty for none; codings in the order they were applied.
         limit_bytes: for every step of the decoding.
     """
+    if not content_encoding:
+        return body
     codings = [word.strip().lower() for word in content_encoding.split(",") if word.strip()]
     for coding in reversed(codings):
         decoded = _undo(coding, body, limit_bytes)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from aiohttp import web
+from prometheus_client import Counter
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import (
@@ -102,6 +103,7 @@ class Handler:
         self._clock = clock
         self._metrics = metrics
         self._log = log
+        self._counters: dict[tuple[str, str, str, int], Counter] = {}
         self._budget = Budget(settings.buffer_total_bytes)
         self._limits = Limits(headers=settings.headers_limit, url_bytes=settings.url_limit_bytes)
         #: requests that are being answered
@@ -307,13 +309,21 @@ class Handler:
             keep_alive=request_complete and self._may_go_on(asked.client),
         )
 
+    def _counter(self, module: str, role: str, method: str, status: int) -> Counter:
+        """The counter of such requests; the look-up by labels is what counting costs."""
+        key = (module, role, method, status)
+        counter = self._counters.get(key)
+        if counter is None:
+            counter = self._counters[key] = self._metrics.requests.labels(module, role, method, str(status))
+        return counter
+
     def _tell(self, notes: _Notes) -> None:
         """Count and log a finished request."""
         route, head = notes.route, notes.head
         module = route.module.value if route is not None else "other"
         role = route.interface_role.value if route is not None else "none"
         method = notes.method if notes.method in _METHODS else "other"
-        self._metrics.requests.labels(module, role, method, str(notes.status)).inc()
+        self._counter(module, role, method, notes.status).inc()
         total_seconds = self._clock.monotonic() - notes.started
         if notes.node_seconds is not None:
             self._metrics.proxy_overhead_seconds.observe(max(total_seconds - notes.node_seconds, 0.0))

@@ -5,7 +5,7 @@ Which differences between what a platform sent and what the node receives are al
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from enum import Enum, auto
 from typing import NamedTuple
 
 from ocn_permission_agent.errors import Refusal, RequestRefused
@@ -39,6 +39,32 @@ _END_TO_END = _GUARDED | {
 _READ = frozenset(name.encode() for name in (*ROUTING_HEADERS, "ocn-signature", "content-encoding"))
 
 
+class _Kind(Enum):
+    """What is done with a header, besides passing it on."""
+
+    GUARDED = auto()
+    READ = auto()
+    HOP = auto()
+    FORWARDED = auto()
+    HOST = auto()
+    EXPECT = auto()
+    LENGTH = auto()
+
+
+#: those that are more than passed on, by name; a routing header is guarded and read
+_KINDS: dict[bytes, _Kind] = {
+    **dict.fromkeys(_READ, _Kind.READ),
+    **dict.fromkeys(_GUARDED, _Kind.GUARDED),
+    **dict.fromkeys(HOP_BY_HOP, _Kind.HOP),
+    **dict.fromkeys(FORWARDED, _Kind.FORWARDED),
+    b"host": _Kind.HOST,
+    b"expect": _Kind.EXPECT,
+    b"content-length": _Kind.LENGTH,
+}
+#: names in lower case, as text
+_TEXT = {name: name.decode() for name in _READ}
+
+
 class Limits(NamedTuple):
     """What a head may be at most; the parser enforces the size of a field."""
 
@@ -46,8 +72,7 @@ class Limits(NamedTuple):
     url_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """A request's head, read once.
 
     `target` is path and query as received. `headers` are the end-to-end ones as received, `Host`, `Expect` and
@@ -105,25 +130,43 @@ class _Reading:
     def line(self, name: bytes, value: bytes) -> None:
         """Take one header line."""
         lower = name.lower()
-        if b"_" in lower and lower.replace(b"_", b"-") in _GUARDED:
-            raise RequestRefused(Refusal.UNDERSCORE, f"header {_shown(name)} is spelled with an underscore")
-        if lower in _GUARDED and self.guarded.setdefault(lower, value) != value:
-            raise RequestRefused(Refusal.TWO_VALUES, f"header {_shown(name)} is sent twice with different values")
-        if lower in _READ:
-            self.read.setdefault(lower.decode(), value.decode("latin-1"))
-        if lower in HOP_BY_HOP:
-            self._hop(lower, value)
-        elif lower in FORWARDED:
-            known = self.forwarded.get(lower)
-            self.forwarded[lower] = value if known is None else known + b", " + value
-        elif lower == b"host":
-            self.host = _once(self.host, value, name, Refusal.HOST)
-        elif lower == b"expect" and value.lower() == b"100-continue":
-            self.expect = True
-        else:
-            if lower == b"content-length":
-                self.content_length = _once(self.content_length, value, name)
+        kind = _KINDS.get(lower)
+        if kind is None:
+            if b"_" in lower and lower.replace(b"_", b"-") in _GUARDED:
+                raise RequestRefused(Refusal.UNDERSCORE, f"header {_shown(name)} is spelled with an underscore")
             self.kept.append((name, value))
+        elif kind is _Kind.GUARDED:
+            if self.guarded.setdefault(lower, value) != value:
+                raise RequestRefused(Refusal.TWO_VALUES, f"header {_shown(name)} is sent twice with different values")
+            self._read(lower, value)
+            self.kept.append((name, value))
+        elif kind is _Kind.READ:
+            self._read(lower, value)
+            self.kept.append((name, value))
+        else:
+            self._special(kind, lower, name, value)
+
+    def _read(self, lower: bytes, value: bytes) -> None:
+        text = _TEXT.get(lower)
+        if text is not None:
+            self.read.setdefault(text, value.decode("latin-1"))
+
+    def _special(self, kind: _Kind, lower: bytes, name: bytes, value: bytes) -> None:
+        match kind:
+            case _Kind.LENGTH:
+                self.content_length = _once(self.content_length, value, name)
+                self.kept.append((name, value))
+            case _Kind.HOST:
+                self.host = _once(self.host, value, name, Refusal.HOST)
+            case _Kind.FORWARDED:
+                known = self.forwarded.get(lower)
+                self.forwarded[lower] = value if known is None else known + b", " + value
+            case _Kind.EXPECT if value.lower() == b"100-continue":
+                self.expect = True
+            case _Kind.EXPECT:
+                self.kept.append((name, value))
+            case _:
+                self._hop(lower, value)
 
     def _hop(self, lower: bytes, value: bytes) -> None:
         if lower == b"connection":
@@ -229,14 +272,14 @@ def request_head(head: RequestHead, *, node_host: bytes, preserve_host: bool, pe
     own = peer.encode("ascii", "replace")
     received_host = head.host or node_host
     host = received_host if preserve_host else node_host
-    parts = [f"{head.method} ".encode(), head.target.encode("utf-8", "surrogateescape"), b" HTTP/1.1\r\nHost: ", host]
-    for name, value in head.headers:
-        parts += (b"\r\n", name, b": ", value)
-    parts += (b"\r\nX-Forwarded-For: ", own if peers is None else peers + b", " + own)
-    parts += (b"\r\nX-Forwarded-Proto: ", forwarded.get(b"x-forwarded-proto", scheme))
-    parts += (b"\r\nX-Forwarded-Host: ", forwarded.get(b"x-forwarded-host", received_host))
-    parts.append(b"\r\nTransfer-Encoding: chunked\r\n\r\n" if head.chunked else b"\r\n\r\n")
-    return b"".join(parts)
+    line = f"{head.method} {head.target} HTTP/1.1\r\nHost: ".encode("utf-8", "surrogateescape")
+    lines = [line + host]
+    lines += [name + b": " + value for name, value in head.headers]
+    lines.append(b"X-Forwarded-For: " + (own if peers is None else peers + b", " + own))
+    lines.append(b"X-Forwarded-Proto: " + forwarded.get(b"x-forwarded-proto", scheme))
+    lines.append(b"X-Forwarded-Host: " + forwarded.get(b"x-forwarded-host", received_host))
+    lines.append(b"Transfer-Encoding: chunked\r\n\r\n" if head.chunked else b"\r\n")
+    return b"\r\n".join(lines)
 
 
 class ReplyFraming(NamedTuple):
@@ -256,25 +299,23 @@ def reply_head(*, status: int, reason: bytes, raw_headers: HeaderLines, framing:
     Raises:
         ValueError: a header value that would break the head apart.
     """
-    lines = list(raw_headers)
+    received = [(name.lower(), name, value) for name, value in raw_headers]
     dropped = TOWARDS_PLATFORM.left_out
-    for name, value in lines:
-        if name.lower() == b"connection":
+    for lower, _, value in received:
+        if lower == b"connection":
             dropped = dropped | {word.strip().lower() for word in value.split(b",")} - _END_TO_END
-    parts = [b"HTTP/1.1 %d " % status, reason]
-    for name, value in lines:
-        lower = name.lower()
-        if lower in dropped or (framing.chunked and lower == b"content-length"):
-            continue
-        if b"\r" in value or b"\n" in value:
-            raise ValueError("line break in a header value")
-        parts += (b"\r\n", name, b": ", value)
     if framing.chunked:
-        parts.append(b"\r\nTransfer-Encoding: chunked")
+        dropped = dropped | {b"content-length"}
+    lines = [b"HTTP/1.1 %d " % status + reason]
+    lines += [name + b": " + value for lower, name, value in received if lower not in dropped]
+    if any(b"\r" in line or b"\n" in line for line in lines):
+        raise ValueError("line break in a header value")
+    if framing.chunked:
+        lines.append(b"Transfer-Encoding: chunked")
     if framing.close:
-        parts.append(b"\r\nConnection: close")
-    parts.append(b"\r\n\r\n")
-    return b"".join(parts)
+        lines.append(b"Connection: close")
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)
 
 
 def frame_reply(
