@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from ocn_permission_agent.chain.announcement import Perspective
@@ -24,8 +23,9 @@ from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.route import InterfaceRole, Module
-from ocn_permission_agent.store.sqlite import SqliteDatabase
+from ocn_permission_agent.store.database import Database
 from tests.chain_fixtures import WALLETS, Deployment
+from tests.stores import Where, open_at
 
 OWN_DOMAIN = "https://node-a.example"
 OTHER_DOMAIN = "https://node-b.example"
@@ -72,7 +72,7 @@ class Watched:
     auditor: Auditor
     endpoints: Endpoints
     view: ConsentView
-    database: SqliteDatabase
+    database: Database
     log: Lines
     metrics: Metrics
 
@@ -109,7 +109,7 @@ class Watched:
 @asynccontextmanager
 async def watching(
     deployment: Deployment,
-    path: Path,
+    path: Where,
     *,
     settings: ChainSettings | None = None,
     consent: ConsentSettings | None = None,
@@ -122,7 +122,7 @@ async def watching(
     clock, metrics, log = clock or SystemClock(), Metrics(), Lines()
     chosen = replace(settings or settings_for(deployment), **changed)
     view = ConsentView(clock=clock, max_staleness_seconds=chosen.max_staleness_seconds, metrics=metrics)
-    database = await SqliteDatabase.open(path, metrics=metrics, clock=clock)
+    database = await open_at(path, metrics=metrics, clock=clock)
     try:
         async with AsyncExitStack() as opened:
             rpcs = [await opened.enter_async_context(RpcClient(url=url, clock=clock)) for url in chosen.rpc_urls]

@@ -1,7 +1,5 @@
 """Every test here runs on our own contracts and on the real bytecode."""
 
-from pathlib import Path
-
 import pytest
 
 from ocn_permission_agent.sandbox.chain.actors import deploy
@@ -9,6 +7,7 @@ from ocn_permission_agent.sandbox.chain.client import ChainClient
 from tests.chain_fixtures import WALLETS, Deployment, chain_client, sandbox_chain  # noqa: F401
 from tests.chain_harness import furnish
 from tests.real_contracts import real_contracts_or_skip
+from tests.stores import Where
 
 
 @pytest.fixture(params=["own", "real"])
@@ -22,6 +21,6 @@ async def chain(request: pytest.FixtureRequest, chain_client: ChainClient) -> De
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(where_at_length: Where) -> Where:
     """Where the store is."""
-    return tmp_path / "agent.db"
+    return where_at_length

@@ -1,7 +1,5 @@
 """What agreements, listings and registrations on a real chain mean for copies."""
 
-from pathlib import Path
-
 import pytest
 
 from ocn_permission_agent.consent.permission import KNOWN_IDS, covers
@@ -12,9 +10,10 @@ from ocn_permission_agent.ocpi.route import InterfaceRole, Module
 from ocn_permission_agent.sandbox.chain.calls import Contract, contract_call
 from tests.chain_fixtures import WALLETS, Deployment
 from tests.chain_harness import BILLING, CONFIRMATIONS, CPO, agree, confirm, revoke, wallet_address, watching
+from tests.stores import Where
 
 
-async def test_an_agreement_counts_after_its_confirmations(chain: Deployment, path: Path) -> None:
+async def test_an_agreement_counts_after_its_confirmations(chain: Deployment, path: Where) -> None:
     await agree(chain)
     async with watching(chain, path) as watched:
         for _ in range(CONFIRMATIONS):
@@ -33,7 +32,7 @@ async def test_an_agreement_counts_after_its_confirmations(chain: Deployment, pa
         assert watched.view.index.has_agreements(Party("de", "cpo"))
 
 
-async def test_a_revoke_counts_at_first_sight(chain: Deployment, path: Path) -> None:
+async def test_a_revoke_counts_at_first_sight(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with watching(chain, path) as watched:
@@ -50,7 +49,7 @@ async def test_a_revoke_counts_at_first_sight(chain: Deployment, path: Path) -> 
         assert verdict.block_number == watched.view.index.block_number
 
 
-async def test_agreeing_anew_is_another_agreement(chain: Deployment, path: Path) -> None:
+async def test_agreeing_anew_is_another_agreement(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with watching(chain, path) as watched:
@@ -67,7 +66,7 @@ async def test_agreeing_anew_is_another_agreement(chain: Deployment, path: Path)
         assert watched.verdict(second).standing is Standing.OPEN
 
 
-async def test_toggles_in_one_block_are_counted(chain: Deployment, path: Path) -> None:
+async def test_toggles_in_one_block_are_counted(chain: Deployment, path: Where) -> None:
     async with watching(chain, path) as watched:
         await watched.poll()
         await chain.client.set_mining("manual")
@@ -82,7 +81,7 @@ async def test_toggles_in_one_block_are_counted(chain: Deployment, path: Path) -
         assert watched.agreement().agreement.log_index == 2
 
 
-async def test_what_a_service_adds_later_is_withheld(chain: Deployment, path: Path) -> None:
+async def test_what_a_service_adds_later_is_withheld(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with watching(chain, path) as watched:
@@ -99,7 +98,7 @@ async def test_what_a_service_adds_later_is_withheld(chain: Deployment, path: Pa
         assert len(watched.providers(module=Module.LOCATIONS)) == 1
 
 
-async def test_narrowing_counts_at_once_and_may_be_undone(chain: Deployment, path: Path) -> None:
+async def test_narrowing_counts_at_once_and_may_be_undone(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     billing = chain.actor("billing")
@@ -118,7 +117,7 @@ async def test_narrowing_counts_at_once_and_may_be_undone(chain: Deployment, pat
         assert watched.providers(module=Module.TOKENS) == ()
 
 
-async def test_a_deleted_service_does_not_come_back_to_life(chain: Deployment, path: Path) -> None:
+async def test_a_deleted_service_does_not_come_back_to_life(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     billing = chain.actor("billing")
@@ -141,7 +140,7 @@ async def test_a_deleted_service_does_not_come_back_to_life(chain: Deployment, p
         assert len(watched.providers()) == 1
 
 
-async def test_a_deletion_and_listing_between_two_polls_is_noticed(chain: Deployment, path: Path) -> None:
+async def test_a_deletion_and_listing_between_two_polls_is_noticed(chain: Deployment, path: Where) -> None:
     await agree(chain)
     billing = chain.actor("billing")
     await billing.delete_service()
@@ -153,7 +152,9 @@ async def test_a_deletion_and_listing_between_two_polls_is_noticed(chain: Deploy
 
 
 @pytest.mark.parametrize("who", ["cpo", "billing"])
-async def test_a_party_that_left_and_returned_must_be_agreed_with_anew(chain: Deployment, path: Path, who: str) -> None:
+async def test_a_party_that_left_and_returned_must_be_agreed_with_anew(
+    chain: Deployment, path: Where, who: str
+) -> None:
     await agree(chain)
     await confirm(chain)
     key, operator = (("DE", "CPO"), "operator") if who == "cpo" else (("NL", "BIL"), "operator_b")
@@ -170,7 +171,7 @@ async def test_a_party_that_left_and_returned_must_be_agreed_with_anew(chain: De
         assert watched.providers() == ()
 
 
-async def test_a_provider_that_moves_is_held_until_confirmed(chain: Deployment, path: Path) -> None:
+async def test_a_provider_that_moves_is_held_until_confirmed(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with watching(chain, path) as watched:
@@ -189,7 +190,7 @@ async def test_a_provider_that_moves_is_held_until_confirmed(chain: Deployment, 
         assert (route.own, route.operator) == (True, wallet_address("operator"))
 
 
-async def test_a_node_without_domain_is_held(chain: Deployment, path: Path) -> None:
+async def test_a_node_without_domain_is_held(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with watching(chain, path) as watched:
@@ -202,7 +203,7 @@ async def test_a_node_without_domain_is_held(chain: Deployment, path: Path) -> N
         assert (verdict.standing, verdict.rule) == (Standing.HELD, "C11")
 
 
-async def test_a_renamed_provider_is_closed(chain: Deployment, path: Path) -> None:
+async def test_a_renamed_provider_is_closed(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with watching(chain, path) as watched:
@@ -213,7 +214,7 @@ async def test_a_renamed_provider_is_closed(chain: Deployment, path: Path) -> No
         assert watched.agreement().verdict.rule == "C11"
 
 
-async def test_a_twin_spelled_alike_closes_both(chain: Deployment, path: Path) -> None:
+async def test_a_twin_spelled_alike_closes_both(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with watching(chain, path) as watched:
@@ -225,7 +226,7 @@ async def test_a_twin_spelled_alike_closes_both(chain: Deployment, path: Path) -
         assert watched.providers(Party("de", "cpo")) == ()
 
 
-async def test_a_customer_of_another_node_is_not_ours(chain: Deployment, path: Path) -> None:
+async def test_a_customer_of_another_node_is_not_ours(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with watching(chain, path) as watched:
@@ -237,7 +238,7 @@ async def test_a_customer_of_another_node_is_not_ours(chain: Deployment, path: P
 
 
 @pytest.mark.parametrize("number", sorted(KNOWN_IDS))
-async def test_each_permission_lets_through_what_it_covers(chain: Deployment, path: Path, number: int) -> None:
+async def test_each_permission_lets_through_what_it_covers(chain: Deployment, path: Where, number: int) -> None:
     await chain.actor("billing").set_service("Billing", "https://billing.example", [number])
     await agree(chain)
     await confirm(chain)

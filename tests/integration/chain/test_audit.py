@@ -13,6 +13,7 @@ from tests.chain_fixtures import WALLETS, Deployment
 from tests.chain_harness import BILLING, Watched, agree, confirm, revoke, watching
 from tests.fakes import FakeClock
 from tests.faulty_rpc import faulty_rpc
+from tests.stores import Where
 
 
 def counted(watched: Watched) -> float:
@@ -21,7 +22,7 @@ def counted(watched: Watched) -> float:
     return found
 
 
-async def test_an_audit_of_a_quiet_chain_finds_nothing(chain: Deployment, path: Path) -> None:
+async def test_an_audit_of_a_quiet_chain_finds_nothing(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await revoke(chain)
     await agree(chain)
@@ -38,7 +39,7 @@ async def test_an_audit_of_a_quiet_chain_finds_nothing(chain: Deployment, path: 
 
 
 async def test_a_hidden_revoke_is_closed_at_once_where_the_block_itself_tells_of_it(
-    chain: Deployment, path: Path
+    chain: Deployment, path: Where
 ) -> None:
     """The block's own filter says that there is a log; whoever loses logs seldom forges blocks."""
     await agree(chain)
@@ -63,7 +64,7 @@ async def test_a_hidden_revoke_is_closed_at_once_where_the_block_itself_tells_of
         assert watched.agreement().verdict.rule == "C2"
 
 
-async def test_no_block_of_an_honest_endpoint_is_suspected(chain: Deployment, path: Path) -> None:
+async def test_no_block_of_an_honest_endpoint_is_suspected(chain: Deployment, path: Where) -> None:
     async with watching(chain, path) as watched:
         await watched.poll()
         for _ in range(3):
@@ -75,7 +76,7 @@ async def test_no_block_of_an_honest_endpoint_is_suspected(chain: Deployment, pa
         assert watched.log.named("logs.missed") == []
 
 
-async def test_a_hidden_revoke_is_closed_and_its_log_found(chain: Deployment, path: Path) -> None:
+async def test_a_hidden_revoke_is_closed_and_its_log_found(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
@@ -103,7 +104,7 @@ async def test_a_hidden_revoke_is_closed_and_its_log_found(chain: Deployment, pa
         assert watched.agreement().verdict.transaction_hash == receipt.transaction_hash
 
 
-async def test_a_hidden_revoke_and_grant_are_found_by_counting(chain: Deployment, path: Path) -> None:
+async def test_a_hidden_revoke_and_grant_are_found_by_counting(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
@@ -128,7 +129,7 @@ async def test_a_hidden_revoke_and_grant_are_found_by_counting(chain: Deployment
         assert watched.verdict(old).closed, "the old agreement has ended"
 
 
-async def test_a_hidden_deletion_ends_agreements_by_counting(chain: Deployment, path: Path) -> None:
+async def test_a_hidden_deletion_ends_agreements_by_counting(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
@@ -143,7 +144,7 @@ async def test_a_hidden_deletion_ends_agreements_by_counting(chain: Deployment, 
         assert watched.agreement().verdict.rule == "C5"
 
 
-async def test_a_grant_of_which_no_log_was_told_is_found(chain: Deployment, path: Path) -> None:
+async def test_a_grant_of_which_no_log_was_told_is_found(chain: Deployment, path: Where) -> None:
     async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
         await watched.poll()
         receipt = await chain.actor("cpo").create_agreement(WALLETS["billing"].address)
@@ -159,7 +160,7 @@ async def test_a_grant_of_which_no_log_was_told_is_found(chain: Deployment, path
         assert [each.provider for each in watched.providers()] == [BILLING]
 
 
-async def test_an_omitted_registration_is_found(chain: Deployment, path: Path) -> None:
+async def test_an_omitted_registration_is_found(chain: Deployment, path: Where) -> None:
     async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
         await watched.poll()
         receipt = await chain.actor("cpo").delete_party()
@@ -175,7 +176,9 @@ async def test_an_omitted_registration_is_found(chain: Deployment, path: Path) -
 
 
 @pytest.mark.parametrize("found_block", ["a recent one", "an old one"])
-async def test_found_logs_are_put_into_their_places(chain: Deployment, path: Path, found_block: str) -> None:
+async def test_found_logs_are_put_into_their_places(
+    chain: Deployment, path: Where, tmp_path: Path, found_block: str
+) -> None:
     async with faulty_rpc(chain.url) as rpc:
         receipt = await chain.actor("cpo").create_agreement(WALLETS["billing"].address)
         rpc.faults.hide.add(receipt.transaction_hash)
@@ -189,7 +192,7 @@ async def test_found_logs_are_put_into_their_places(chain: Deployment, path: Pat
             await watched.poll()
             repaired = watched.view.index.facts
             assert watched.agreement().verdict.standing is Standing.OPEN
-        async with watching(chain, path.with_name("whole.db")) as whole:
+        async with watching(chain, tmp_path / "whole.db") as whole:
             await whole.poll()
             assert whole.view.index.facts.pairs == repaired.pairs
 
@@ -200,7 +203,7 @@ async def spin_until(held: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_audits_come_at_the_start_every_hour_and_after_a_contradiction(chain: Deployment, path: Path) -> None:
+async def test_audits_come_at_the_start_every_hour_and_after_a_contradiction(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     clock = FakeClock()
@@ -239,7 +242,7 @@ async def test_audits_come_at_the_start_every_hour_and_after_a_contradiction(cha
             auditing.cancel()
 
 
-async def test_a_list_over_our_limit_is_passed_over_by_the_audit(chain: Deployment, path: Path) -> None:
+async def test_a_list_over_our_limit_is_passed_over_by_the_audit(chain: Deployment, path: Where) -> None:
     """Anybody can make the list of providers long; what is known is compared all the same."""
     await agree(chain)
     await confirm(chain)
@@ -253,7 +256,7 @@ async def test_a_list_over_our_limit_is_passed_over_by_the_audit(chain: Deployme
 
 
 @pytest.mark.parametrize("answer", ["0x" + "ff" * 64, "0x"])
-async def test_an_audit_that_gets_nonsense_fails(chain: Deployment, path: Path, answer: str) -> None:
+async def test_an_audit_that_gets_nonsense_fails(chain: Deployment, path: Where, answer: str) -> None:
     async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
         await watched.poll()
         rpc.faults.lies[f"0x{abi.get_parties().hex()}"] = answer

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -15,6 +14,7 @@ from ocn_permission_agent.consent.verdict import Standing
 from ocn_permission_agent.ocpi.route import Module
 from tests.chain_fixtures import WALLETS, Deployment
 from tests.chain_harness import Watched, agree, confirm, revoke, wallet_address, watching
+from tests.stores import Where
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Withdrawals:
 
 
 @asynccontextmanager
-async def at_the_desk(chain: Deployment, path: Path) -> AsyncIterator[tuple[Watched, Desk, Withdrawals]]:
+async def at_the_desk(chain: Deployment, path: Where) -> AsyncIterator[tuple[Watched, Desk, Withdrawals]]:
     async with watching(chain, path) as watched:
         withdrawals = Withdrawals()
         decider = Decider(
@@ -41,7 +41,7 @@ async def at_the_desk(chain: Deployment, path: Path) -> AsyncIterator[tuple[Watc
         yield watched, Desk(index=lambda: watched.view.index, decider=lambda: decider), withdrawals
 
 
-async def test_a_stop_acts_at_once_survives_a_restart_and_new_agreements(chain: Deployment, path: Path) -> None:
+async def test_a_stop_acts_at_once_survives_a_restart_and_new_agreements(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with at_the_desk(chain, path) as (watched, desk, withdrawals):
@@ -72,7 +72,7 @@ async def test_a_stop_acts_at_once_survives_a_restart_and_new_agreements(chain: 
         assert [(each["what"], each["by"]) for each in history] == [("stop added", "anna"), ("stop removed", "bert")]
 
 
-async def test_a_stop_for_one_module_leaves_the_others(chain: Deployment, path: Path) -> None:
+async def test_a_stop_for_one_module_leaves_the_others(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with at_the_desk(chain, path) as (watched, desk, _):
@@ -97,7 +97,7 @@ async def test_a_stop_for_one_module_leaves_the_others(chain: Deployment, path: 
     ],
 )
 async def test_stops_that_make_no_sense_are_refused(
-    chain: Deployment, path: Path, written: dict[str, str], sentence: str
+    chain: Deployment, path: Where, written: dict[str, str], sentence: str
 ) -> None:
     async with at_the_desk(chain, path) as (_, desk, _):
         await desk.add_stop({"customer": "DE*TWO"})
@@ -107,7 +107,7 @@ async def test_stops_that_make_no_sense_are_refused(
             await desk.remove_stop({"customer": "DE*NOT"})
 
 
-async def test_a_name_taken_over_by_another_address_is_closed_until_confirmed(chain: Deployment, path: Path) -> None:
+async def test_a_name_taken_over_by_another_address_is_closed_until_confirmed(chain: Deployment, path: Where) -> None:
     stranger, operator = WALLETS["stranger"], WALLETS["operator"]
     async with at_the_desk(chain, path) as (watched, desk, _):
         await watched.poll()
@@ -133,7 +133,7 @@ async def test_a_name_taken_over_by_another_address_is_closed_until_confirmed(ch
         assert watched.agreement("stranger").verdict.standing is Standing.OPEN, "confirmed for good"
 
 
-async def test_pins_are_those_of_the_first_sync_even_after_a_restart(chain: Deployment, path: Path) -> None:
+async def test_pins_are_those_of_the_first_sync_even_after_a_restart(chain: Deployment, path: Where) -> None:
     async with watching(chain, path) as watched:
         await watched.poll()
     await chain.actor("cpo").delete_party()
@@ -145,7 +145,7 @@ async def test_pins_are_those_of_the_first_sync_even_after_a_restart(chain: Depl
         assert watched.agreement("stranger").verdict.rule == "C1"
 
 
-async def test_a_replayed_signature_is_closed_until_renewed_or_confirmed(chain: Deployment, path: Path) -> None:
+async def test_a_replayed_signature_is_closed_until_renewed_or_confirmed(chain: Deployment, path: Where) -> None:
     """T5: anybody can use the customer's signature again, for ever, in both directions."""
     billing = WALLETS["billing"].address
     signature = chain.actor("cpo").sign_address(billing)
@@ -185,7 +185,7 @@ async def test_a_replayed_signature_is_closed_until_renewed_or_confirmed(chain: 
         assert watched.agreement().verdict.standing is Standing.OPEN, "a direct grant renews"
 
 
-async def test_even_a_direct_revoke_cannot_be_undone_by_a_replay(chain: Deployment, path: Path) -> None:
+async def test_even_a_direct_revoke_cannot_be_undone_by_a_replay(chain: Deployment, path: Where) -> None:
     billing = WALLETS["billing"].address
     signature = chain.actor("cpo").sign_address(billing)
     await agree(chain)
@@ -198,7 +198,7 @@ async def test_even_a_direct_revoke_cannot_be_undone_by_a_replay(chain: Deployme
         assert watched.providers() == ()
 
 
-async def test_a_service_deleted_by_a_replay_is_closed_until_confirmed(chain: Deployment, path: Path) -> None:
+async def test_a_service_deleted_by_a_replay_is_closed_until_confirmed(chain: Deployment, path: Where) -> None:
     """T5d: whoever has any signature of the provider over its own address can delete its service."""
     await agree(chain)
     billing = WALLETS["billing"]

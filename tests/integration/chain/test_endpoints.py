@@ -17,6 +17,7 @@ from ocn_permission_agent.sandbox.chain.client import ChainClient
 from tests.chain_fixtures import WALLETS, Deployment, funded_server
 from tests.chain_harness import Watched, agree, confirm, remember, revoke, wallet_address, watching
 from tests.faulty_rpc import Faults, faulty_rpc
+from tests.stores import Where
 
 YES = f"0x{1:064x}"
 NO = f"0x{0:064x}"
@@ -45,7 +46,7 @@ OPEN, HELD = (Standing.OPEN, "C2"), (Standing.HELD, "C8")
 
 
 @asynccontextmanager
-async def two_endpoints(chain: Deployment, path: Path) -> AsyncIterator[Two]:
+async def two_endpoints(chain: Deployment, path: Where) -> AsyncIterator[Two]:
     """An agreement stands, and both endpoints say so."""
     await agree(chain)
     await confirm(chain)
@@ -61,7 +62,7 @@ async def two_endpoints(chain: Deployment, path: Path) -> AsyncIterator[Two]:
         yield two
 
 
-async def test_two_that_agree_are_open_and_told_in_the_status(chain: Deployment, path: Path) -> None:
+async def test_two_that_agree_are_open_and_told_in_the_status(chain: Deployment, path: Where) -> None:
     async with two_endpoints(chain, path) as two:
         one, other = two.watched.endpoints.states()
         assert (one.followed, one.reachable, other.followed, other.reachable) == (True, True, False, True)
@@ -69,11 +70,11 @@ async def test_two_that_agree_are_open_and_told_in_the_status(chain: Deployment,
         assert "secret" not in one.name
 
 
-async def test_another_block_at_the_same_height_holds_everybody(chain: Deployment, path: Path) -> None:
+async def test_another_block_at_the_same_height_holds_everybody(chain: Deployment, path: Where, tmp_path: Path) -> None:
     async with two_endpoints(chain, path) as two:
         with funded_server() as elsewhere:
             await _as_high(elsewhere.url, chain)
-            async with watching(chain, path.with_name("b.db"), rpc_urls=(chain.url, elsewhere.url)) as watched:
+            async with watching(chain, tmp_path / "b.db", rpc_urls=(chain.url, elsewhere.url)) as watched:
                 await watched.poll()
                 verdict = watched.verdict(two.agreed)
                 assert (verdict.standing, verdict.rule) == HELD
@@ -90,7 +91,7 @@ async def _as_high(url: str, chain: Deployment) -> None:
         await client.mine(await chain.client.block_number())
 
 
-async def test_one_that_lags_by_more_than_the_confirmations_holds(chain: Deployment, path: Path) -> None:
+async def test_one_that_lags_by_more_than_the_confirmations_holds(chain: Deployment, path: Where) -> None:
     async with two_endpoints(chain, path) as two:
         head = await chain.client.block_number()
         await chain.client.mine(2)
@@ -111,7 +112,7 @@ async def test_one_that_lags_by_more_than_the_confirmations_holds(chain: Deploym
         assert two.disagreements == 1
 
 
-async def test_the_followed_one_lagging_behind_the_other_holds_too(chain: Deployment, path: Path) -> None:
+async def test_the_followed_one_lagging_behind_the_other_holds_too(chain: Deployment, path: Where) -> None:
     async with two_endpoints(chain, path) as two:
         two.first.latest = await chain.client.block_number()
         await chain.client.mine(3)
@@ -119,7 +120,7 @@ async def test_the_followed_one_lagging_behind_the_other_holds_too(chain: Deploy
         assert two.standing == HELD
 
 
-async def test_another_chain_id_at_the_other_holds(chain: Deployment, path: Path) -> None:
+async def test_another_chain_id_at_the_other_holds(chain: Deployment, path: Where) -> None:
     async with two_endpoints(chain, path) as two:
         two.second.chain_id = 1
         await chain.client.mine()
@@ -128,7 +129,7 @@ async def test_another_chain_id_at_the_other_holds(chain: Deployment, path: Path
         assert "serves chain 1" in two.watched.verdict(two.agreed).reason
 
 
-async def test_a_lie_about_the_state_holds_everybody_until_it_is_taken_back(chain: Deployment, path: Path) -> None:
+async def test_a_lie_about_the_state_holds_everybody_until_it_is_taken_back(chain: Deployment, path: Where) -> None:
     """The first hides a revoke's log and says that the agreement stands; the second tells the truth."""
     async with two_endpoints(chain, path) as two:
         receipt = await chain.actor("cpo").revoke_agreement(WALLETS["billing"].address)
@@ -147,7 +148,7 @@ async def test_a_lie_about_the_state_holds_everybody_until_it_is_taken_back(chai
         assert two.watched.view.index.doubt is not None
 
 
-async def test_two_that_tell_different_states_of_one_block_hold(chain: Deployment, path: Path) -> None:
+async def test_two_that_tell_different_states_of_one_block_hold(chain: Deployment, path: Where) -> None:
     async with two_endpoints(chain, path) as two:
         question = f"0x{abi.has_agreement(wallet_address('cpo_b'), wallet_address('billing')).hex()}"
         two.second.lies[question] = NO
@@ -164,7 +165,7 @@ async def test_two_that_tell_different_states_of_one_block_hold(chain: Deploymen
 
 
 @pytest.mark.parametrize("trouble", [{"status": 503}, {"raw_answer": b"<html>"}, {"drop_last": True}])
-async def test_a_silent_second_holds_nobody(chain: Deployment, path: Path, trouble: dict[str, object]) -> None:
+async def test_a_silent_second_holds_nobody(chain: Deployment, path: Where, trouble: dict[str, object]) -> None:
     async with two_endpoints(chain, path) as two:
         for name, value in trouble.items():
             setattr(two.second, name, value)
@@ -176,7 +177,7 @@ async def test_a_silent_second_holds_nobody(chain: Deployment, path: Path, troub
         assert [each.reachable for each in two.watched.endpoints.states()] == [True, False]
 
 
-async def test_a_second_that_never_answers_costs_three_seconds_once(chain: Deployment, path: Path) -> None:
+async def test_a_second_that_never_answers_costs_three_seconds_once(chain: Deployment, path: Where) -> None:
     async with two_endpoints(chain, path) as two:
         two.second.slow_seconds = 20.0
         await revoke(chain)
@@ -187,7 +188,7 @@ async def test_a_second_that_never_answers_costs_three_seconds_once(chain: Deplo
         two.second.slow_seconds = 0.0
 
 
-async def test_the_next_endpoint_is_followed_when_the_first_fails(chain: Deployment, path: Path) -> None:
+async def test_the_next_endpoint_is_followed_when_the_first_fails(chain: Deployment, path: Where) -> None:
     async with two_endpoints(chain, path) as two:
         two.first.status = 503
         await revoke(chain)
@@ -200,7 +201,9 @@ async def test_the_next_endpoint_is_followed_when_the_first_fails(chain: Deploym
         assert len(two.watched.log.named("endpoint.followed")) == 1
 
 
-async def test_a_chain_id_that_changes_behind_a_load_balancer_is_noticed_at_once(chain: Deployment, path: Path) -> None:
+async def test_a_chain_id_that_changes_behind_a_load_balancer_is_noticed_at_once(
+    chain: Deployment, path: Where
+) -> None:
     async with two_endpoints(chain, path) as two:
         two.first.chain_id = 73799
         await chain.client.mine()
@@ -213,7 +216,7 @@ async def test_a_chain_id_that_changes_behind_a_load_balancer_is_noticed_at_once
         assert two.standing == OPEN
 
 
-async def test_a_wrong_chain_at_every_endpoint_holds_until_one_is_right(chain: Deployment, path: Path) -> None:
+async def test_a_wrong_chain_at_every_endpoint_holds_until_one_is_right(chain: Deployment, path: Where) -> None:
     async with two_endpoints(chain, path) as two:
         two.first.chain_id = two.second.chain_id = 1
         await chain.client.mine()
@@ -233,7 +236,9 @@ async def test_a_wrong_chain_at_every_endpoint_holds_until_one_is_right(chain: D
         assert two.standing == OPEN
 
 
-async def test_an_empty_store_refuses_only_when_no_endpoint_is_right(chain: Deployment, path: Path) -> None:
+async def test_an_empty_store_refuses_only_when_no_endpoint_is_right(
+    chain: Deployment, path: Where, tmp_path: Path
+) -> None:
     async with (
         faulty_rpc(chain.url) as wrong,
         watching(chain, path, rpc_urls=(wrong.url, chain.url)) as watched,
@@ -245,7 +250,7 @@ async def test_an_empty_store_refuses_only_when_no_endpoint_is_right(chain: Depl
         assert watched.view.index.block_number > 0
     async with (
         faulty_rpc(chain.url) as wrong,
-        watching(chain, path.with_name("b.db"), rpc_urls=(wrong.url, wrong.url + "/2")) as watched,
+        watching(chain, tmp_path / "b.db", rpc_urls=(wrong.url, wrong.url + "/2")) as watched,
     ):
         wrong.faults.chain_id = 1
         with pytest.raises(ChainUnavailable):
@@ -254,7 +259,7 @@ async def test_an_empty_store_refuses_only_when_no_endpoint_is_right(chain: Depl
             await watched.poll()
 
 
-async def test_a_first_sync_tries_every_endpoint(chain: Deployment, path: Path) -> None:
+async def test_a_first_sync_tries_every_endpoint(chain: Deployment, path: Where) -> None:
     seen: list[SyncProgress] = []
     async with (
         faulty_rpc(chain.url) as silent,
@@ -272,7 +277,7 @@ async def test_a_first_sync_tries_every_endpoint(chain: Deployment, path: Path) 
             await watched.watcher.first_sync(remember(seen))
 
 
-async def test_a_deep_fork_that_another_endpoint_does_not_see_is_never_read(chain: Deployment, path: Path) -> None:
+async def test_a_deep_fork_that_another_endpoint_does_not_see_is_never_read(chain: Deployment, path: Where) -> None:
     async with two_endpoints(chain, path) as two:
         await chain.client.mine(300)
         await two.watched.poll()

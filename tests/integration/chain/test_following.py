@@ -16,11 +16,12 @@ from tests.chain_fixtures import WALLETS, Deployment
 from tests.chain_harness import CPO, Watched, agree, confirm, remember, revoke, settings_for, wallet_address, watching
 from tests.fakes import FakeClock
 from tests.faulty_rpc import faulty_rpc
+from tests.stores import Where
 
 NOBODY = "0x" + "0" * 40
 
 
-async def test_a_restart_goes_on_where_it_stopped(chain: Deployment, path: Path) -> None:
+async def test_a_restart_goes_on_where_it_stopped(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with watching(chain, path) as watched:
@@ -39,7 +40,7 @@ async def test_a_restart_goes_on_where_it_stopped(chain: Deployment, path: Path)
         assert rpc.faults.asked["eth_call"] == 1, "only the operator's domain: nothing was touched"
 
 
-async def test_what_happened_while_we_were_down_is_found(chain: Deployment, path: Path) -> None:
+async def test_what_happened_while_we_were_down_is_found(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with watching(chain, path) as watched:
@@ -72,7 +73,7 @@ def _chain_rows(dump: str) -> list[str]:
     return [line for line in dump.splitlines() if 'INTO "chain_' in line]
 
 
-async def test_a_gap_wider_than_the_window_is_crossed(chain: Deployment, path: Path) -> None:
+async def test_a_gap_wider_than_the_window_is_crossed(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with watching(chain, path) as watched:
@@ -90,7 +91,7 @@ async def test_a_gap_wider_than_the_window_is_crossed(chain: Deployment, path: P
         assert watched.verdict(second).standing is Standing.OPEN
 
 
-async def test_a_first_sync_over_many_blocks_tells_its_progress_and_resumes(chain: Deployment, path: Path) -> None:
+async def test_a_first_sync_over_many_blocks_tells_its_progress_and_resumes(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await chain.client.mine(700)
     seen: list[SyncProgress] = []
@@ -126,7 +127,7 @@ class _StopAfter:
             raise _Stopped
 
 
-async def test_an_endpoint_without_old_state_is_scanned_from_the_start(chain: Deployment, path: Path) -> None:
+async def test_an_endpoint_without_old_state_is_scanned_from_the_start(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     seen: list[SyncProgress] = []
@@ -139,7 +140,7 @@ async def test_an_endpoint_without_old_state_is_scanned_from_the_start(chain: De
 # --- forks ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_reorganised_grant_is_forgotten(chain: Deployment, path: Path) -> None:
+async def test_a_reorganised_grant_is_forgotten(chain: Deployment, path: Where) -> None:
     await chain.client.mine()
     snapshot = await chain.client.snapshot()
     async with watching(chain, path) as watched:
@@ -156,7 +157,7 @@ async def test_a_reorganised_grant_is_forgotten(chain: Deployment, path: Path) -
         assert list(watched.view.index.agreements()) == []
 
 
-async def test_a_reorganised_revoke_makes_its_grant_wait_anew(chain: Deployment, path: Path) -> None:
+async def test_a_reorganised_revoke_makes_its_grant_wait_anew(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with watching(chain, path) as watched:
@@ -177,7 +178,7 @@ async def test_a_reorganised_revoke_makes_its_grant_wait_anew(chain: Deployment,
         assert watched.verdict(entitlement).standing is Standing.OPEN
 
 
-async def test_a_fork_that_puts_a_grant_elsewhere_is_another_agreement(chain: Deployment, path: Path) -> None:
+async def test_a_fork_that_puts_a_grant_elsewhere_is_another_agreement(chain: Deployment, path: Where) -> None:
     snapshot = await chain.client.snapshot()
     async with watching(chain, path) as watched:
         await agree(chain)
@@ -195,7 +196,7 @@ async def test_a_fork_that_puts_a_grant_elsewhere_is_another_agreement(chain: De
         assert watched.verdict(first).standing is Standing.CLOSED
 
 
-async def test_a_fork_down_to_a_lower_head_is_followed(chain: Deployment, path: Path) -> None:
+async def test_a_fork_down_to_a_lower_head_is_followed(chain: Deployment, path: Where) -> None:
     snapshot = await chain.client.snapshot()
     async with watching(chain, path) as watched:
         await agree(chain)
@@ -209,7 +210,7 @@ async def test_a_fork_down_to_a_lower_head_is_followed(chain: Deployment, path: 
         assert list(watched.view.index.agreements()) == []
 
 
-async def test_an_endpoint_that_lags_changes_nothing(chain: Deployment, path: Path) -> None:
+async def test_an_endpoint_that_lags_changes_nothing(chain: Deployment, path: Where) -> None:
     await agree(chain)
     snapshot = await chain.client.snapshot()
     await confirm(chain)
@@ -223,7 +224,7 @@ async def test_an_endpoint_that_lags_changes_nothing(chain: Deployment, path: Pa
 
 
 async def test_a_fork_deeper_than_the_window_holds_and_is_read_anew_beside_what_was_known(
-    chain: Deployment, path: Path
+    chain: Deployment, path: Where
 ) -> None:
     await agree(chain)
     await confirm(chain)
@@ -307,7 +308,7 @@ def _known(watched: Watched) -> object:
 # --- lost logs, wrong contracts, strange bytes ------------------------------------------------------------------------
 
 
-async def test_a_lost_revoke_closes_the_pair(chain: Deployment, path: Path) -> None:
+async def test_a_lost_revoke_closes_the_pair(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
@@ -325,7 +326,7 @@ async def test_a_lost_revoke_closes_the_pair(chain: Deployment, path: Path) -> N
         assert len(watched.log.named("agreement.contradicted")) == 1
 
 
-async def test_a_lost_listing_ends_what_was_agreed_under_it(chain: Deployment, path: Path) -> None:
+async def test_a_lost_listing_ends_what_was_agreed_under_it(chain: Deployment, path: Where) -> None:
     async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
         await watched.poll()
         receipt = await chain.actor("billing").set_service("Billing", "https://billing.example", [8])
@@ -340,7 +341,7 @@ async def test_a_lost_listing_ends_what_was_agreed_under_it(chain: Deployment, p
         assert watched.providers() == ()
 
 
-async def test_the_wrong_chain_is_refused_on_an_empty_store(chain: Deployment, path: Path) -> None:
+async def test_the_wrong_chain_is_refused_on_an_empty_store(chain: Deployment, path: Where) -> None:
     async with watching(chain, path, chain_id=73799) as watched:
         with pytest.raises(ContractMismatch, match="serves chain 246, not 73799"):
             await watched.poll()
@@ -355,7 +356,7 @@ async def test_the_wrong_chain_is_refused_on_an_empty_store(chain: Deployment, p
     ],
 )
 async def test_wrong_contracts_are_refused_on_an_empty_store(
-    chain: Deployment, path: Path, changed: dict[str, Any], sentence: str
+    chain: Deployment, path: Where, changed: dict[str, Any], sentence: str
 ) -> None:
     settings = replace(settings_for(chain), **changed)
     async with watching(chain, path, settings=settings) as watched:
@@ -363,27 +364,27 @@ async def test_wrong_contracts_are_refused_on_an_empty_store(
             await watched.poll()
 
 
-async def test_contracts_that_do_not_belong_together_are_refused(chain: Deployment, path: Path) -> None:
+async def test_contracts_that_do_not_belong_together_are_refused(chain: Deployment, path: Where) -> None:
     settings = settings_for(chain)
     async with watching(chain, path, registry=settings.permissions) as watched:
         with pytest.raises(ContractMismatch, match="belongs to the Registry"):
             await watched.poll()
 
 
-async def test_an_operator_registered_elsewhere_is_refused(chain: Deployment, path: Path) -> None:
+async def test_an_operator_registered_elsewhere_is_refused(chain: Deployment, path: Where) -> None:
     async with watching(chain, path, public_url="https://elsewhere.example") as watched:
         with pytest.raises(ContractMismatch, match=r"not at https://elsewhere\.example"):
             await watched.poll()
 
 
-async def test_an_unregistered_operator_is_refused(chain: Deployment, path: Path) -> None:
+async def test_an_unregistered_operator_is_refused(chain: Deployment, path: Where) -> None:
     await chain.actor("operator").delete_node()
     async with watching(chain, path) as watched:
         with pytest.raises(ContractMismatch, match="not a registered node operator"):
             await watched.poll()
 
 
-async def test_a_store_of_other_contracts_is_always_refused(chain: Deployment, path: Path) -> None:
+async def test_a_store_of_other_contracts_is_always_refused(chain: Deployment, path: Where) -> None:
     async with watching(chain, path) as watched:
         await watched.poll()
     async with watching(chain, path, permissions=wallet_address("stranger")) as watched:
@@ -391,7 +392,7 @@ async def test_a_store_of_other_contracts_is_always_refused(chain: Deployment, p
             await watched.watcher.restore()
 
 
-async def test_names_that_are_no_text_do_not_stop_the_watcher(chain: Deployment, path: Path) -> None:
+async def test_names_that_are_no_text_do_not_stop_the_watcher(chain: Deployment, path: Where) -> None:
     await agree(chain)
     stranger = chain.actor("stranger")
     await stranger.set_party(b"\xff\x00", b"\n\\*", roles=[0], operator=WALLETS["operator"].address)
@@ -408,7 +409,7 @@ async def test_names_that_are_no_text_do_not_stop_the_watcher(chain: Deployment,
         assert str(service.party) == "\\xff\\x00*\\x0a\\x5c*"
 
 
-async def test_a_listing_over_64_kib_closes_its_provider_alone(chain: Deployment, path: Path) -> None:
+async def test_a_listing_over_64_kib_closes_its_provider_alone(chain: Deployment, path: Where) -> None:
     await agree(chain)
     stranger = chain.actor("stranger")
     await stranger.set_party("NL", "BIG", roles=[6], operator=WALLETS["operator_b"].address)
@@ -423,7 +424,7 @@ async def test_a_listing_over_64_kib_closes_its_provider_alone(chain: Deployment
         assert (verdict.rule, "64 KiB" in verdict.reason) == ("C10", True)
 
 
-async def test_the_zero_address_is_nobody(chain: Deployment, path: Path) -> None:
+async def test_the_zero_address_is_nobody(chain: Deployment, path: Where) -> None:
     """Anybody can register and agree in the name of address zero with a broken signature (T13)."""
     broken = Signature(v=0, r=bytes(32), s=bytes(32))
     stranger = chain.actor("stranger")
@@ -437,7 +438,7 @@ async def test_the_zero_address_is_nobody(chain: Deployment, path: Path) -> None
         assert NOBODY not in watched.view.index.facts.parties
 
 
-async def test_the_view_is_stale_when_the_head_stands_still(chain: Deployment, path: Path) -> None:
+async def test_the_view_is_stale_when_the_head_stands_still(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     clock = FakeClock()
@@ -455,7 +456,7 @@ async def test_the_view_is_stale_when_the_head_stands_still(chain: Deployment, p
         assert watched.providers() == (entitlement,)
 
 
-async def test_a_reverted_transaction_is_nothing(chain: Deployment, path: Path) -> None:
+async def test_a_reverted_transaction_is_nothing(chain: Deployment, path: Where) -> None:
     call = contract_call(Contract.PERMISSIONS, "revokeAgreement", WALLETS["billing"].address)
     await chain.actor("cpo").send(call)
     async with watching(chain, path) as watched:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -22,6 +21,7 @@ from ocn_permission_agent.ocpi.route import InterfaceRole, Module
 from tests.chain_fixtures import Deployment
 from tests.chain_harness import CONFIRMATIONS, CPO, Watched, agree, confirm, revoke, wallet_address, watching
 from tests.fakes import FakeClock
+from tests.stores import Where
 
 MAX_STALENESS_SECONDS = 60.0
 
@@ -52,7 +52,7 @@ def a_follower(watched: Watched, clock: Clock) -> Follower:
 
 @asynccontextmanager
 async def two_agents(
-    chain: Deployment, path: Path, clock: Clock | None = None
+    chain: Deployment, path: Where, clock: Clock | None = None
 ) -> AsyncIterator[tuple[Watched, Follower]]:
     async with watching(chain, path, announces=True) as watched:
         yield watched, a_follower(watched, clock or SystemClock())
@@ -65,7 +65,7 @@ def told(view: ConsentView) -> list[object]:
     return [view.index.block_hash, view.index.distrust, view.index.doubt, agreements, services]
 
 
-async def test_a_follower_says_the_same_of_every_block(chain: Deployment, path: Path) -> None:
+async def test_a_follower_says_the_same_of_every_block(chain: Deployment, path: Where) -> None:
     async with two_agents(chain, path) as (watched, follower):
         await follower.look()
         assert follower.view.index.block_number == 0
@@ -79,7 +79,7 @@ async def test_a_follower_says_the_same_of_every_block(chain: Deployment, path: 
         assert told(late.view) == told(watched.view), "read at once or bit by bit is the same"
 
 
-async def test_a_revoke_counts_at_the_next_look(chain: Deployment, path: Path) -> None:
+async def test_a_revoke_counts_at_the_next_look(chain: Deployment, path: Where) -> None:
     async with two_agents(chain, path) as (watched, follower):
         await agree(chain)
         await confirm(chain)
@@ -100,7 +100,7 @@ async def test_a_revoke_counts_at_the_next_look(chain: Deployment, path: Path) -
         assert verdict.standing is Standing.CLOSED
 
 
-async def test_a_reorganisation_is_followed(chain: Deployment, path: Path) -> None:
+async def test_a_reorganisation_is_followed(chain: Deployment, path: Where) -> None:
     async with two_agents(chain, path) as (watched, follower):
         snapshot = await chain.client.snapshot()
         await agree(chain)
@@ -116,7 +116,7 @@ async def test_a_reorganisation_is_followed(chain: Deployment, path: Path) -> No
         assert list(follower.view.index.agreements()) == []
 
 
-async def test_what_was_found_in_old_blocks_reaches_a_follower(chain: Deployment, path: Path) -> None:
+async def test_what_was_found_in_old_blocks_reaches_a_follower(chain: Deployment, path: Where) -> None:
     async with two_agents(chain, path) as (watched, follower):
         await agree(chain)
         await confirm(chain)
@@ -136,7 +136,7 @@ async def test_what_was_found_in_old_blocks_reaches_a_follower(chain: Deployment
         assert told(follower.view) == told(watched.view)
 
 
-async def test_a_decision_at_one_agent_holds_at_all(chain: Deployment, path: Path) -> None:
+async def test_a_decision_at_one_agent_holds_at_all(chain: Deployment, path: Where) -> None:
     async with two_agents(chain, path) as (watched, follower):
         await agree(chain)
         await confirm(chain)
@@ -167,7 +167,7 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-async def test_an_announcement_of_unknown_age_makes_nobody_fresh(chain: Deployment, path: Path) -> None:
+async def test_an_announcement_of_unknown_age_makes_nobody_fresh(chain: Deployment, path: Where) -> None:
     async with two_agents(chain, path) as (watched, follower):
         await watched.poll()
         await follower.look()
@@ -178,7 +178,7 @@ async def test_an_announcement_of_unknown_age_makes_nobody_fresh(chain: Deployme
         assert follower.view.fresh
 
 
-async def test_a_follower_is_never_fresher_than_the_watcher(chain: Deployment, path: Path) -> None:
+async def test_a_follower_is_never_fresher_than_the_watcher(chain: Deployment, path: Where) -> None:
     async with two_agents(chain, path) as (watched, follower):
         await watched.poll()
         await follower.look()
@@ -189,7 +189,7 @@ async def test_a_follower_is_never_fresher_than_the_watcher(chain: Deployment, p
 
 
 async def test_a_watcher_that_has_died_makes_its_followers_stale(
-    chain: Deployment, path: Path, clock: FakeClock
+    chain: Deployment, path: Where, clock: FakeClock
 ) -> None:
     """The follower's wall clock is far behind, so that all that it can go by is what it has seen itself."""
     async with two_agents(chain, path, clock) as (watched, follower):
@@ -205,7 +205,7 @@ async def test_a_watcher_that_has_died_makes_its_followers_stale(
 
 
 async def test_what_was_told_while_nobody_could_look_is_as_old_as_that(
-    chain: Deployment, path: Path, clock: FakeClock
+    chain: Deployment, path: Where, clock: FakeClock
 ) -> None:
     async with two_agents(chain, path, clock) as (watched, follower):
         await watched.poll()

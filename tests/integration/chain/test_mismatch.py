@@ -1,7 +1,5 @@
 """C12 on a store that was synced once: what does not go together with what we were told holds, and erases nothing."""
 
-from pathlib import Path
-
 import pytest
 
 from ocn_permission_agent.consent.verdict import Standing
@@ -10,11 +8,12 @@ from tests.chain_fixtures import WALLETS, Deployment
 from tests.chain_harness import Watched, agree, confirm, revoke, watching
 from tests.fakes import FakeClock
 from tests.faulty_rpc import Faults, faulty_rpc
+from tests.stores import Where
 
 ELSEWHERE = "https://node-a.exmaple"
 
 
-async def synced(chain: Deployment, path: Path) -> None:
+async def synced(chain: Deployment, path: Where) -> None:
     """A store from an earlier run, in which an agreement stands."""
     await agree(chain)
     await confirm(chain)
@@ -38,7 +37,7 @@ def standing(watched: Watched) -> tuple[Standing, str]:
     ],
 )
 async def test_another_chain_or_contract_holds_is_told_each_minute_and_passes(
-    chain: Deployment, path: Path, fault: dict[str, object], sentence: str
+    chain: Deployment, path: Where, fault: dict[str, object], sentence: str
 ) -> None:
     await synced(chain, path)
     clock = FakeClock()
@@ -62,7 +61,7 @@ async def test_another_chain_or_contract_holds_is_told_each_minute_and_passes(
         assert len(watched.log.named("chain.recovered")) == 1
 
 
-async def test_a_wrong_public_url_holds_while_the_chain_is_followed(chain: Deployment, path: Path) -> None:
+async def test_a_wrong_public_url_holds_while_the_chain_is_followed(chain: Deployment, path: Where) -> None:
     """The right contracts know us by another name: revokes are seen all the same."""
     await synced(chain, path)
     async with watching(chain, path, public_url=ELSEWHERE) as watched:
@@ -84,7 +83,7 @@ async def test_a_wrong_public_url_holds_while_the_chain_is_followed(chain: Deplo
 
 
 async def test_an_entry_that_changes_while_the_agent_runs_holds_until_the_agent_is_told(
-    chain: Deployment, path: Path
+    chain: Deployment, path: Where
 ) -> None:
     await synced(chain, path)
     async with watching(chain, path) as watched:
@@ -98,7 +97,7 @@ async def test_an_entry_that_changes_while_the_agent_runs_holds_until_the_agent_
         assert standing(watched) == (Standing.OPEN, "C2")
 
 
-async def test_an_operator_that_left_the_registry_has_no_customers(chain: Deployment, path: Path) -> None:
+async def test_an_operator_that_left_the_registry_has_no_customers(chain: Deployment, path: Where) -> None:
     """That one is no doubt about our view: the chain itself says that the customer is nobody's here."""
     await synced(chain, path)
     async with watching(chain, path) as watched:
@@ -112,7 +111,7 @@ async def test_an_operator_that_left_the_registry_has_no_customers(chain: Deploy
         assert WALLETS["operator"].address.lower() in str(line["reason"])
 
 
-async def test_an_empty_store_is_refused_for_a_wrong_public_url(chain: Deployment, path: Path) -> None:
+async def test_an_empty_store_is_refused_for_a_wrong_public_url(chain: Deployment, path: Where) -> None:
     await agree(chain)
     async with watching(chain, path, public_url=ELSEWHERE) as watched:
         with pytest.raises(ContractMismatch, match="not at https://node-a"):

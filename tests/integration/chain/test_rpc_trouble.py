@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import orjson
 import pytest
@@ -20,6 +19,7 @@ from tests.chain_fixtures import WALLETS, Deployment
 from tests.chain_harness import agree, confirm, settings_for, watching
 from tests.fakes import FakeClock
 from tests.faulty_rpc import faulty_rpc
+from tests.stores import Where
 
 CALL = Call(method="eth_chainId")
 SETTINGS = ChainSettings(rpc_urls=(), chain_id=246, registry=REGISTRY, permissions=PERMISSIONS)
@@ -249,7 +249,7 @@ async def test_logs_that_are_too_large_together_are_asked_for_apart() -> None:
 # --- the watcher ------------------------------------------------------------------------------------------------------
 
 
-async def test_ranges_are_halved_until_they_are_answered(chain: Deployment, path: Path) -> None:
+async def test_ranges_are_halved_until_they_are_answered(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await chain.client.mine(400)
     async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
@@ -262,7 +262,7 @@ async def test_ranges_are_halved_until_they_are_answered(chain: Deployment, path
             await watched.poll()
 
 
-async def test_an_endpoint_without_calls_at_a_hash_is_asked_by_number(chain: Deployment, path: Path) -> None:
+async def test_an_endpoint_without_calls_at_a_hash_is_asked_by_number(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
@@ -274,7 +274,7 @@ async def test_an_endpoint_without_calls_at_a_hash_is_asked_by_number(chain: Dep
         assert watched.providers() == ()
 
 
-async def test_old_code_that_is_not_told_means_reading_from_the_first_block(chain: Deployment, path: Path) -> None:
+async def test_old_code_that_is_not_told_means_reading_from_the_first_block(chain: Deployment, path: Where) -> None:
     await agree(chain)
     await confirm(chain)
     async with faulty_rpc(chain.url) as rpc, RpcClient(url=rpc.url, clock=FakeClock()) as client:
@@ -287,7 +287,7 @@ async def test_old_code_that_is_not_told_means_reading_from_the_first_block(chai
 
 
 @pytest.mark.parametrize("fault", ["drop_last", "shift_ids"])
-async def test_partial_and_mixed_up_batches_change_nothing(chain: Deployment, path: Path, fault: str) -> None:
+async def test_partial_and_mixed_up_batches_change_nothing(chain: Deployment, path: Where, fault: str) -> None:
     await agree(chain)
     await confirm(chain)
     async with faulty_rpc(chain.url) as rpc, watching(chain, path, rpc_urls=(rpc.url,)) as watched:
@@ -303,7 +303,7 @@ async def test_partial_and_mixed_up_batches_change_nothing(chain: Deployment, pa
         assert watched.providers() == ()
 
 
-async def test_a_check_names_every_problem_at_once_and_changes_nothing(chain: Deployment, path: Path) -> None:
+async def test_a_check_names_every_problem_at_once_and_changes_nothing(chain: Deployment, path: Where) -> None:
     settings = replace(settings_for(chain), chain_id=1, genesis_hash="0x" + "1" * 64)
     async with watching(chain, path, settings=settings) as watched:
         findings = await watched.watcher.check()
@@ -313,7 +313,7 @@ async def test_a_check_names_every_problem_at_once_and_changes_nothing(chain: De
         assert "genesis_hash" not in await watched.database.dump()
 
 
-async def test_trouble_is_told_once_and_waited_out(chain: Deployment, path: Path) -> None:
+async def test_trouble_is_told_once_and_waited_out(chain: Deployment, path: Where) -> None:
     """The loop pauses longer and longer, never shorter than asked, and polls at its own pace again afterwards."""
     clock = _TellingClock()
     async with (
