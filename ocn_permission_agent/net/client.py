@@ -26,6 +26,7 @@ from aiohttp import (
     TCPConnector,
     TraceConfig,
 )
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from ocn_permission_agent.net.answer import ANSWER_LIMIT_BYTES, Answer, NoAnswer, Sent
@@ -58,10 +59,18 @@ class HttpTransport:
     Args:
         guard: rules for URLs from the registry; None for URLs that come from the operator.
         tls: how https is verified; None for the system's certificates.
+        resolver: of names; None for the system's.
     """
 
-    def __init__(self, *, guard: NetworkSettings | None, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        guard: NetworkSettings | None,
+        tls: ssl.SSLContext | None = None,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
         self._guard = guard
+        self._resolver = resolver
         self._tls = tls
         self._session: ClientSession | None = None
 
@@ -71,9 +80,9 @@ class HttpTransport:
         return cls(guard=None, tls=tls)
 
     @classmethod
-    def guarded(cls, settings: NetworkSettings) -> Self:
+    def guarded(cls, settings: NetworkSettings, *, resolver: AbstractResolver | None = None) -> Self:
         """For URLs from the registry."""
-        return cls(guard=settings)
+        return cls(guard=settings, resolver=resolver)
 
     async def __aenter__(self) -> Self:
         return self
@@ -170,6 +179,7 @@ class HttpTransport:
                 limit_per_host=_CONNECTIONS_PER_HOST,
                 keepalive_timeout=_KEEP_ALIVE_SECONDS,
                 use_dns_cache=False,
+                resolver=self._resolver,
                 socket_factory=self._socket if self._guard is not None else None,
             )
             self._session = ClientSession(
