@@ -165,6 +165,8 @@ class Recorded:
     correlation_ids: frozenset[str]
     #: of the ledger: (module, object id, correlation id, outcome) as often as it was entered
     entered: Counter[tuple[str, str, str, str]]
+    #: of the ledger: gaps by correlation id
+    gaps_entered: Counter[str]
     #: of the ledger: attempts by (module, object id), those of superseded copies left out: they were taken over
     attempts: Counter[tuple[str, str]]
     gaps: frozenset[str]
@@ -189,8 +191,12 @@ def recorded(store: Path) -> Recorded:
             unknown[module, name] = count
         entered: Counter[tuple[str, str, str, str]] = Counter()
         attempts: Counter[tuple[str, str]] = Counter()
+        gaps_entered: Counter[str] = Counter()
         for (text,) in connection.execute("SELECT entry FROM ledger_entries"):
             entry = json.loads(text)
+            if entry["outcome"].startswith("gap:"):
+                gaps_entered[entry["correlation_id"]] += 1
+                continue
             entered[entry["module"], entry["object_id"], entry["correlation_id"], entry["outcome"]] += 1
             if entry["outcome"] != "superseded":
                 attempts[entry["module"], entry["object_id"]] += entry["attempts"]
@@ -198,6 +204,7 @@ def recorded(store: Path) -> Recorded:
         return Recorded(
             correlation_ids=rows | {correlation_id for _, _, correlation_id, _ in entered},
             entered=entered,
+            gaps_entered=gaps_entered,
             attempts=attempts,
             gaps=texts("SELECT correlation_id FROM gaps WHERE correlation_id <> ''"),
             gap_count=connection.execute("SELECT coalesce(sum(count), 0) FROM gaps").fetchone()[0],

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.gap_store import StoredGaps
@@ -66,7 +67,7 @@ class Keeping:
         Raises:
             StoreUnavailable: not any more.
         """
-        written = StoredGaps(database)
+        written = StoredGaps(database, ledger=LedgerStore(database))
         await self._generation.begin(written, outbox)
         await self.recorder.attach(outbox, written)
         self._written = written

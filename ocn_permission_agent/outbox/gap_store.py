@@ -1,10 +1,13 @@
 """What the recorder keeps in the store beside the copies: gaps, how far the spool is emptied, and the generation."""
 
 from datetime import datetime, timedelta
+from functools import partial
 
 from ocn_permission_agent.outbox.gaps import DETAILS_PER_HOUR, Gap, Gaps, GapSum, hour_of
 from ocn_permission_agent.outbox.generation import StoredGeneration
+from ocn_permission_agent.outbox.outcome import outcome_of_gap
 from ocn_permission_agent.outbox.rows import from_us, to_us
+from ocn_permission_agent.outbox.settling import Ledger
 from ocn_permission_agent.outbox.spool import Mark
 from ocn_permission_agent.store.backup import BACKUP_MARK
 from ocn_permission_agent.store.database import Connection, Database, Row
@@ -23,10 +26,12 @@ class StoredGaps:
 
     Args:
         database: open and migrated.
+        ledger: gets the gaps of which the customer is known; None where none are written.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, ledger: Ledger | None = None) -> None:
         self._database = database
+        self._ledger = ledger
         self._sql = Sql.of("outbox", database.dialect, "gaps")
 
     async def note(self, gaps: Gaps) -> None:
@@ -147,6 +152,9 @@ class StoredGaps:
             correlation_id=gap.correlation_id,
             **place,
         )
+        if self._ledger is not None and gap.customer_address:
+            # Whatever is wrong with one of them, it must still be counted, and not stand in the way of the others.
+            connection.at_its_own_risk(partial(self._ledger.enter, connection, outcome_of_gap(gap)))
 
     def _add(self, connection: Connection, each: GapSum) -> None:
         self._sql.do(

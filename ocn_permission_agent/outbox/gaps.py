@@ -27,7 +27,8 @@ _ONLY_COUNTED = frozenset({"first_sync"})
 class Gap:
     """One of them. Texts are empty where nothing is known; `until` is given where it is a stretch of time.
 
-    `intent` is its number in the journal, 0 where it has none.
+    `intent` is its number in the journal, 0 where it has none. Where the customer's address is known, the gap goes into
+    its ledger.
     """
 
     reason: str
@@ -36,6 +37,7 @@ class Gap:
     module: str = ""
     method: str = ""
     customer: str = ""
+    customer_address: str = ""
     object_id: str = ""
     correlation_id: str = ""
     intent: int = 0

@@ -1,11 +1,11 @@
 """The lines of the intents file: what is on its way to the node, and gaps that no store has taken yet. Pure.
 
-=======================================================================  =============================================
-``[7,1772359200000000,"DE*CPO","sessions","PUT","s1","corr-1"]``          7 begins: a request goes to the node
-``[7,1772359200000000,"DE*CPO",…,"corr-1","store_unavailable",null]``     7 is a gap now; a time where it is a stretch
-``["first_sync",12,1772359200000000,1772359260000000]``                   so many more gaps of which no more is known
-``7``                                                                     7 ends: recorded, or not due, or in the store
-=======================================================================  =============================================
+=========================================================================  ===========================================
+``[7,1772359200000000,"DE*CPO","0x…","sessions","PUT","s1","corr-1"]``      7 begins: a request goes to the node
+``[7,1772359200000000,"DE*CPO","0x…",…,"corr-1","store_unavailable",null]`` 7 is a gap now; a time for a stretch of it
+``["first_sync",12,1772359200000000,1772359260000000]``                     so many more gaps: no more is known of them
+``7``                                                                       7 ends: recorded, not due, or in the store
+=========================================================================  ===========================================
 
 Times are microseconds. The newest line of a number counts. What is no line was cut off by a death or a full disk.
 """
@@ -20,8 +20,7 @@ from ocn_permission_agent.outbox.gaps import Gap, GapSum, added_up
 from ocn_permission_agent.outbox.rows import from_us, from_us_or_none, to_us
 
 _encode = msgspec.json.Encoder().encode
-_Begun = tuple[int, int, str, str, str, str, str]
-_Missed = tuple[int, int, str, str, str, str, str, str, int | None]
+_Missed = tuple[int, int, str, str, str, str, str, str, str, int | None]
 _Counted = tuple[str, int, int, int]
 _DECODER = msgspec.json.Decoder(int | list[int | str | None])
 #: of a request whose end no line tells
@@ -36,15 +35,25 @@ class Left:
     sums: tuple[GapSum, ...] = ()
 
 
-def begun_line(number: int, *, at_us: int, customer: str, module: str, method: str, object_id: str, ref: str) -> bytes:
-    """A request begins; `ref` is its correlation id."""
-    return _encode((number, at_us, customer, module, method, object_id, ref)) + b"\n"
+def begun_line(
+    number: int,
+    *,
+    at_us: int,
+    customer: str,
+    customer_address: str,
+    module: str,
+    method: str,
+    object_id: str,
+    correlation_id: str,
+) -> bytes:
+    """A request begins."""
+    return _encode((number, at_us, customer, customer_address, module, method, object_id, correlation_id)) + b"\n"
 
 
 def missed_line(gap: Gap) -> bytes:
     """A gap under its number."""
-    known = (gap.intent, to_us(gap.at), gap.customer, gap.module, gap.method, gap.object_id, gap.correlation_id)
-    return _encode((*known, gap.reason, None if gap.until is None else to_us(gap.until))) + b"\n"
+    known = (gap.customer, gap.customer_address, gap.module, gap.method, gap.object_id, gap.correlation_id, gap.reason)
+    return _encode((gap.intent, to_us(gap.at), *known, None if gap.until is None else to_us(gap.until))) + b"\n"
 
 
 def counted_line(each: GapSum) -> bytes:
@@ -75,11 +84,11 @@ def left_in(data: bytes) -> Left:
 
 
 def _gap(line: Iterable[int | str | None]) -> Gap:
-    *known, reason, until_us = line = list(line)
-    if len(line) == 7:
-        known, reason, until_us = line, UNKNOWN, None
-    number, at_us, customer, module, method, object_id, ref, reason, until_us = msgspec.convert(
-        [*known, reason, until_us], _Missed
+    values = list(line)
+    if len(values) == 8:
+        values += [UNKNOWN, None]
+    number, at_us, customer, customer_address, module, method, object_id, correlation_id, reason, until_us = (
+        msgspec.convert(values, _Missed)
     )
     return Gap(
         intent=number,
@@ -89,8 +98,9 @@ def _gap(line: Iterable[int | str | None]) -> Gap:
         module=module,
         method=method,
         customer=customer,
+        customer_address=customer_address,
         object_id=object_id,
-        correlation_id=ref,
+        correlation_id=correlation_id,
     )
 
 

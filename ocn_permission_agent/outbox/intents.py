@@ -78,7 +78,15 @@ class Intents:
         return Left(gaps=gaps, sums=left.sums)
 
     def begin(
-        self, *, at: datetime, customer: str, module: str, method: str, object_id: str, correlation_id: str
+        self,
+        *,
+        at: datetime,
+        customer: str,
+        customer_address: str,
+        module: str,
+        method: str,
+        object_id: str,
+        correlation_id: str,
     ) -> int:
         """Note that a request goes to the node; returns the number to `end` it with."""
         number, self._next = self._next, self._next + 1
@@ -86,10 +94,11 @@ class Intents:
             number,
             at_us=to_us(at),
             customer=customer,
+            customer_address=customer_address,
             module=module,
             method=method,
             object_id=object_id,
-            ref=correlation_id,
+            correlation_id=correlation_id,
         )
         self._open[number] = line
         self._append(line)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from ocn_permission_agent.outbox.gaps import Gap
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -32,3 +34,28 @@ class Outcome:
     attempts: int
     agreement: str
     agreement_block: int
+
+
+def outcome_of_gap(gap: Gap) -> Outcome:
+    """A copy that was due, or may have been, and will never exist: to whom, of what, under which agreement is open."""
+    return Outcome(
+        outcome=f"gap:{gap.reason}",
+        customer=gap.customer,
+        customer_address=gap.customer_address,
+        provider="",
+        provider_address="",
+        module=gap.module,
+        interface_role="",
+        method=gap.method,
+        sent_as=None,
+        owner="",
+        object_id=gap.object_id,
+        correlation_id=gap.correlation_id,
+        body=b"",
+        recorded_at=gap.at,
+        started_at=None,
+        ended_at=gap.until or gap.at,
+        attempts=0,
+        agreement="",
+        agreement_block=0,
+    )

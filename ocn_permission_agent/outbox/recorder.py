@@ -291,6 +291,7 @@ def _gap_of(plan: CopyPlan) -> Gap:
         module=envelope.request.module.value,
         method=envelope.request.method,
         customer=str(envelope.customer),
+        customer_address=envelope.customer_address,
         object_id=plan.deliveries[0].lane.object_id,
         correlation_id=envelope.request.correlation_id,
     )

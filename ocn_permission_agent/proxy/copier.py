@@ -71,7 +71,15 @@ class Intents(Protocol):
     """Where it is noted, before the node is asked, that a copy may be due."""
 
     def begin(
-        self, *, at: datetime, customer: str, module: str, method: str, object_id: str, correlation_id: str
+        self,
+        *,
+        at: datetime,
+        customer: str,
+        customer_address: str,
+        module: str,
+        method: str,
+        object_id: str,
+        correlation_id: str,
     ) -> int:
         """Note it; the number to `end` it with."""
         ...
@@ -230,6 +238,7 @@ class Copier:
         intent = self._intents.begin(
             at=self._clock.now(),
             customer=str(candidate.entitlements[0].customer),
+            customer_address=candidate.entitlements[0].customer_address,
             module=request.module.value,
             method=request.method,
             object_id=object_id,
@@ -305,6 +314,7 @@ class Copier:
             module=request.module.value,
             method=request.method,
             customer=str(candidate.entitlements[0].customer),
+            customer_address=candidate.entitlements[0].customer_address,
             object_id=candidate.object_id,
             correlation_id=request.correlation_id,
             intent=candidate.intent,

@@ -84,6 +84,7 @@ def judge(place: Field, folder: Path, gaps_told: int) -> None:
     untold = set(node.processed) - kept.correlation_ids - kept.gaps
     assert not untold, f"the node processed what is neither recorded nor a listed gap: {untold}"
     assert kept.gap_count == gaps_told
+    assert kept.gaps_entered == Counter(kept.gaps), "each gap that names its request stands in the ledger"
 
     compare_with_the_ledger(kept, place)
     assert not Counter(said.cdrs) - node.cdrs, "a CDR that was acknowledged never arrived"

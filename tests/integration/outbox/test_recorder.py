@@ -12,6 +12,8 @@ import pytest
 
 from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.ledger.entry import read_entry
+from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.gap_store import StoredGaps
 from ocn_permission_agent.outbox.gaps import DETAILS_PER_HOUR, Gap, GapBook
@@ -23,7 +25,7 @@ from ocn_permission_agent.outbox.spooled import unpacked
 from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.store.database import Database
 from tests.fakes import FakeClock
-from tests.outbox_fixtures import BILLING, Lines, a_plan, cdr, open_outbox, session
+from tests.outbox_fixtures import BILLING, CUSTOMER_ADDRESS, Lines, a_plan, cdr, open_outbox, session
 
 
 @dataclass
@@ -56,7 +58,7 @@ class Place:
 
     async def open_store(self) -> tuple[Database, StoredOutbox, StoredGaps]:
         database, outbox = await open_outbox(self.folder / "agent.db", self.clock)
-        return database, outbox, StoredGaps(database)
+        return database, outbox, StoredGaps(database, ledger=LedgerStore(database))
 
     @asynccontextmanager
     async def store(self) -> AsyncIterator[StoredGaps]:
@@ -276,7 +278,13 @@ async def test_an_intent_left_by_a_death_is_a_gap_until_it_is_written_down(tmp_p
     dead = Place(tmp_path)
     await dead.recorder.open_files()
     dead.intents.begin(
-        at=dead.clock.now(), customer="DE*CPO", module="cdrs", method="POST", object_id="cdr-1", correlation_id="c-9"
+        at=dead.clock.now(),
+        customer="DE*CPO",
+        customer_address=CUSTOMER_ADDRESS,
+        module="cdrs",
+        method="POST",
+        object_id="cdr-1",
+        correlation_id="c-9",
     )
     await dead.spool.close()  # as a death would
     for _ in range(2):
@@ -308,6 +316,7 @@ async def test_gaps_survive_a_death_before_the_store_has_them_and_count_once(tmp
             intent = dead.intents.begin(
                 at=dead.clock.now(),
                 customer="DE*CPO",
+                customer_address=CUSTOMER_ADDRESS,
                 module="cdrs",
                 method="POST",
                 object_id=f"{run}-{number}",
@@ -318,6 +327,8 @@ async def test_gaps_survive_a_death_before_the_store_has_them_and_count_once(tmp
                     reason="store_unavailable",
                     at=dead.clock.now(),
                     module="cdrs",
+                    customer="DE*CPO",
+                    customer_address=CUSTOMER_ADDRESS,
                     correlation_id=f"{run}-{number}",
                     intent=intent,
                 )
@@ -332,6 +343,13 @@ async def test_gaps_survive_a_death_before_the_store_has_them_and_count_once(tmp
         totals = {total.reason: total.count for total in await gaps.totals()}
         assert totals == {"store_unavailable": 4_500, "first_sync": 3}
         assert len(await gaps.newest(5_000)) == DETAILS_PER_HOUR + 2
+        chain = await LedgerStore(gaps._database).chain(CUSTOMER_ADDRESS)
+        assert chain is not None
+        entries = [read_entry(each.text) for each in chain.entries if each.text is not None]
+        assert len(entries) == DETAILS_PER_HOUR
+        assert {(each.outcome, each.customer, each.module) for each in entries} == {
+            ("gap:store_unavailable", "DE*CPO", "cdrs")
+        }
     await place.recorder.close()
     assert _nothing_open(tmp_path)
 

@@ -18,11 +18,18 @@ from ocn_permission_agent.outbox.intents import Intents
 from tests.fakes import FakeClock
 
 NOW = FakeClock().now()
+ADDRESS = "0x" + "c1" * 20
 
 
 def begun(intents: Intents, correlation_id: str, *, object_id: str = "s1") -> int:
     return intents.begin(
-        at=NOW, customer="DE*CPO", module="sessions", method="PUT", object_id=object_id, correlation_id=correlation_id
+        at=NOW,
+        customer="DE*CPO",
+        customer_address=ADDRESS,
+        module="sessions",
+        method="PUT",
+        object_id=object_id,
+        correlation_id=correlation_id,
     )
 
 
@@ -41,6 +48,7 @@ def test_what_was_not_ended_is_found_with_its_metadata(tmp_path: Path) -> None:
     following = Intents(tmp_path / "intents")
     [gap] = following.open().gaps
     assert (gap.reason, gap.at, gap.customer) == ("unknown_outcome", NOW, "DE*CPO")
+    assert gap.customer_address == ADDRESS
     assert (gap.module, gap.method, gap.object_id) == ("sessions", "PUT", "s1")
     assert gap.correlation_id == 'c-2 with "quotes"\n'
 
@@ -104,7 +112,9 @@ def test_a_cut_off_end_costs_at_most_the_last_lines(
 
 
 def test_a_strange_file_is_no_obstacle(tmp_path: Path) -> None:
-    (tmp_path / "intents").write_bytes(b'\x00\xff{"a":1}\n[1,2]\n[1,"x",2,3,4,5,6]\n\n99\n' + b"x" * 1000)
+    (tmp_path / "intents").write_bytes(
+        b'\x00\xff{"a":1}\n[1,2]\n[1,"x",2,3,4,5,6,7]\n["a","b",1,2]\n[1,2,3]\n\n99\n' + b"x" * 1000
+    )
     assert after_a_death(tmp_path / "intents")[1] == []
 
 
