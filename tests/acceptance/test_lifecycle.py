@@ -99,10 +99,25 @@ async def test_a_stopping_agent_is_not_ready_serves_on_finishes_and_ends(tmp_pat
     assert "agent.stopped" in agent.last_words()
 
 
-@pytest.mark.parametrize("moment", ["draining", "finishing"])
-async def test_a_second_signal_ends_it_at_once_and_loses_sight_of_nothing(tmp_path: Path, moment: str) -> None:
-    """Twice: while it drains, for 20 s, and while it waits for the node, for 9 s. Either would outlast the time-out."""
-    drain_seconds = 20 if moment == "draining" else 0
+async def test_a_second_signal_is_heard_while_it_waits_for_the_node(tmp_path: Path) -> None:
+    """It would wait for 9 s, longer than this test."""
+    async with hesitating() as (node, url):
+        agent = lonely_agent(tmp_path, url, proxy={"drain_seconds": 0})
+        await agent.start()
+        async with line_to(address_of(agent)) as line:
+            line.writer.write(a_put(path="/hang"))
+            await node.asked.wait()
+            tell(agent)
+            await until_nobody_listens(agent)
+            tell(agent)
+            async with asyncio.timeout(6):
+                await agent.ended()
+            assert await line.ended()
+        assert await agent.stop() == 0
+
+
+async def test_a_second_signal_ends_it_at_once_and_loses_sight_of_nothing(tmp_path: Path) -> None:
+    """It would drain for 20 s, longer than this test."""
     async with (
         hesitating() as (node, url),
         a_bare_agent(
@@ -110,7 +125,7 @@ async def test_a_second_signal_ends_it_at_once_and_loses_sight_of_nothing(tmp_pa
             node_url=url,
             customer=CUSTOMER,
             clock=SystemClock(),
-            changed={"proxy": {"drain_seconds": drain_seconds}},
+            changed={"proxy": {"drain_seconds": 20}},
         ) as agent,
     ):
         async with line_to(address_of(agent)) as line:
