@@ -126,7 +126,7 @@ async def a_pair(folder: Path, *, rate: float) -> AsyncIterator[Pair]:
 async def test_no_request_fails_while_agents_are_restarted_in_turn(
     restarts: int, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    async with a_pair(tmp_path, rate=200) as pair:
+    async with a_pair(tmp_path, rate=60) as pair:
         said = pair.customers.said
         async with pair.customers.sending():
             for agent in pair.restarts(restarts):
