@@ -171,15 +171,6 @@ class PostgresDatabase:
                 async with link.transaction(isolation="repeatable_read", readonly=True):
                     return await bridge.run(lambda: work(PostgresConnection(link, doing="read")))
 
-    async def transact(self, work: Callable[[Link], Coroutine[Any, Any, T]]) -> T:
-        """`write`, for work that is a coroutine and speaks to asyncpg itself.
-
-        Raises:
-            StoreUnavailable: any error of the engine.
-        """
-        self._demand_open()
-        return await self._to_its_end(self._again_and_again(work))
-
     def see_through(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine to its end, whoever is cancelled meanwhile; `close` waits for it. It must not raise."""
         self._begun(work)

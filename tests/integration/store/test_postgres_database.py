@@ -15,7 +15,7 @@ from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.store.database import Connection
 from ocn_permission_agent.store.migrations import Migration, shipped_migrations
 from ocn_permission_agent.store.postgres import PostgresDatabase
-from tests.integration.store.cut_commit import cut_commit
+from tests.cut_commit import cut_commit
 from tests.postgres_server import PostgresServer, postgres_server
 
 NOTES = Migration(
@@ -214,7 +214,7 @@ async def test_a_server_that_crashes_under_load_has_kept_what_it_acknowledged(ow
 async def test_a_connection_lost_in_a_commit_leaves_it_open_and_is_told_as_failed(url: str, tmp_path: Path) -> None:
     async with cut_commit(url, tmp_path) as way:
         database = await opened(way.url)
-        way.to_be_cut = True
+        way.cut_in = 1
         with pytest.raises(StoreUnavailable):
             await add(database, "made, and nobody was told")
         assert way.cuts == 1

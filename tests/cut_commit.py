@@ -10,11 +10,18 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass
 class Way:
-    """`url` leads over it. While it is to be cut, the answer to the next COMMIT is swallowed."""
+    """`url` leads over it. The answer to the COMMIT that `cut_in` counts is swallowed: 1 is the next, 0 none."""
 
     url: str
-    to_be_cut: bool = False
+    cut_in: int = 0
     cuts: int = 0
+
+    def cuts_now(self, data: bytes) -> bool:
+        """Whether these bytes, on their way to the server, are those after which nothing comes back."""
+        if self.cut_in and b"COMMIT" in data:
+            self.cut_in -= 1
+            return self.cut_in == 0
+        return False
 
 
 @contextlib.asynccontextmanager
@@ -30,9 +37,8 @@ async def cut_commit(url: str, folder: Path) -> AsyncIterator[Way]:
             async with asyncio.TaskGroup() as group:
                 back = group.create_task(_pass_on(behind_reader, writer))
                 while data := await reader.read(65536):
-                    cut = way.to_be_cut and b"COMMIT" in data
+                    cut = way.cuts_now(data)
                     if cut:
-                        way.to_be_cut = False
                         back.cancel()
                         await asyncio.wait([back])
                     behind_writer.write(data)
