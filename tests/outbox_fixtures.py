@@ -28,9 +28,10 @@ from ocn_permission_agent.outbox.model import (
     PlannedDelivery,
 )
 from ocn_permission_agent.outbox.opening import outbox_on
+from ocn_permission_agent.outbox.postgres import unguarded
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.stored import StoredOutbox
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.database import Connection, Database
 from ocn_permission_agent.store.postgres import PostgresDatabase
 from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.factories import a_request
@@ -160,6 +161,7 @@ def an_outbox(
     metrics: Metrics | None = None,
     salt: Callable[[], bytes] | None = None,
     holder: str = "agent-1",
+    guard: Callable[[Connection], None] = unguarded,
 ) -> StoredOutbox:
     """The outbox with the ledger, as the agent composes them.
 
@@ -170,7 +172,9 @@ def an_outbox(
     settings = settings or DeliverySettings()
     if isinstance(database, PostgresDatabase):
         settings = replace(settings, max_in_flight=10_000, max_rate=10_000)
-    return outbox_on(database, agent=holder, settings=settings, ledger=ledger, metrics=metrics or Metrics())
+    return outbox_on(
+        database, agent=holder, settings=settings, ledger=ledger, metrics=metrics or Metrics(), guard=guard
+    )
 
 
 @dataclass

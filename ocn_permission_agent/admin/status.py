@@ -39,12 +39,31 @@ class ChainStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentStatus:
+    """One of several agents on the store. `seen_at` is by its own clock.
+
+    `watches` tells that it follows the chain for all, `answers` that it is the one that was asked.
+    """
+
+    id: str
+    host: str
+    version: str
+    started_at: datetime
+    seen_at: datetime
+    watches: bool
+    answers: bool
+    spool_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """Everything the document is made of.
 
     `services` counts those that are listed, `agreements` those that are open or held; None: not known, because only
     the store was asked. `backlog` is what each provider is owed, None likewise. `gaps` are copies that were due and
-    could not be recorded, by reason. `spool_bytes` wait beside the store, None likewise.
+    could not be recorded, by reason. `spool_bytes` wait beside the store of the agent that answers, None likewise;
+    `gathered` copies of all agents wait in it to be recorded in their order. `agents` are those on the store, none for
+    a store that only one can open.
     """
 
     version: str
@@ -55,6 +74,8 @@ class Status:
     backlog: tuple[ProviderBacklog, ...] | None = None
     gaps: tuple[GapSum, ...] = ()
     spool_bytes: int | None = None
+    gathered: int = 0
+    agents: tuple[AgentStatus, ...] = ()
 
 
 def status_document(status: Status) -> dict[str, object]:
@@ -99,6 +120,21 @@ def status_document(status: Status) -> dict[str, object]:
             for each in status.gaps
         },
         "spool_bytes": status.spool_bytes,
+        "gathered": status.gathered,
+        "agents": [_agent(each) for each in status.agents],
+    }
+
+
+def _agent(agent: AgentStatus) -> dict[str, object]:
+    return {
+        "id": agent.id,
+        "host": agent.host,
+        "version": agent.version,
+        "started_at": agent.started_at.isoformat(),
+        "seen_at": agent.seen_at.isoformat(),
+        "watches": agent.watches,
+        "answers": agent.answers,
+        "spool_bytes": agent.spool_bytes,
     }
 
 

@@ -14,7 +14,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -31,7 +31,7 @@ from ocn_permission_agent.chain.scan import Report
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.config import Config
 from ocn_permission_agent.consent.view import ConsentView
-from ocn_permission_agent.errors import ChainUnavailable, ContractMismatch, StoreUnavailable
+from ocn_permission_agent.errors import ChainUnavailable, ContractMismatch, StoreRestored, StoreUnavailable
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocn.version import NodeVersion
@@ -170,7 +170,7 @@ class Agent:
             StoreMismatch: as `run`.
         """
         async with AsyncExitStack() as opened:
-            self._engine = await self._open_engine(opened)
+            self._engine = await self._open_engine(opened, beside_others=True)
             opened.callback(self._forget_engine)
             await self._engine.watch.watcher.restore()
             return await work(Desk(index=lambda: self._view.index, decider=self._decider))
@@ -194,7 +194,7 @@ class Agent:
         if self._engine is None:
             raise StoreUnavailable("the store is not open")
         counts = await self._engine.outbox.counts()
-        gaps = await self._keeping.gap_sums()
+        gaps, shared = await self._keeping.gap_sums(), self._engine.shared
         index, fresh, age = self._view.index, self._view.fresh, self._view.age_seconds()
         head = index.block_number or None
         return Status(
@@ -222,6 +222,8 @@ class Agent:
             backlog=await self._engine.outbox.backlog(),
             gaps=gaps,
             spool_bytes=self._keeping.recorder.spooled_bytes,
+            gathered=0 if shared is None else await shared.gathering.waiting(),
+            agents=() if shared is None else await shared.statuses(),
         )
 
     def stop(self) -> None:
@@ -239,8 +241,11 @@ class Agent:
         """
         try:
             async with AsyncExitStack() as opened:
-                watcher = (await self._open_engine(opened)).watch.watcher
+                engine = await self._open_engine(opened)
+                watcher = engine.watch.watcher
                 await watcher.restore()
+                if engine.together is not None:
+                    await engine.together.arrive()
                 if self._view.index.block_number > 0:
                     return
                 async with asyncio.timeout(_FIRST_CONTACT_SECONDS):
@@ -288,27 +293,45 @@ class Agent:
             engine = await self._open_engine(opened)
             await engine.watch.watcher.restore()
             opened.callback(self._keeping.detach)
-            await self._keeping.attach(engine.database, engine.outbox)
+            await self._keeping.attach(engine.database, engine.outbox, engine.shared)
             _spare_the_collector()
             self._engine = engine
             opened.callback(self._forget_engine)
-            async with asyncio.TaskGroup() as group:
-                for name, loop in (
-                    ("watch", engine.watch.run),
-                    ("dispatcher", engine.dispatcher.run),
-                    ("upkeep", engine.upkeep.run),
-                    ("ledger", engine.keeper.run),
-                    ("keeping", self._keeping.tend),
-                ):
-                    group.create_task(
-                        supervise(name, loop, clock=self._clock, log=self._log, stopping=self._stop_asked.is_set),
-                        name=name,
-                    )
+            try:
+                await self._work(engine)
+            except* StoreRestored as errors:
+                raise StoreRestored(str(errors.exceptions[0])) from None
+            finally:
+                if engine.together is not None:
+                    with suppress(StoreUnavailable):
+                        await engine.together.leave()
+
+    async def _work(self, engine: Engine) -> None:
+        loops = {
+            "watch": engine.watch.run,
+            "dispatcher": engine.dispatcher.run,
+            "upkeep": engine.upkeep.run,
+            "ledger": engine.keeper.run,
+            "keeping": self._keeping.tend,
+        }
+        if engine.together is not None:
+            loops["together"] = engine.together.run
+        async with asyncio.TaskGroup() as group:
+            for name, loop in loops.items():
+                supervised = supervise(
+                    name,
+                    loop,
+                    clock=self._clock,
+                    log=self._log,
+                    stopping=self._stop_asked.is_set,
+                    beyond=StoreRestored,
+                )
+                group.create_task(supervised, name=name)
 
     def _forget_engine(self) -> None:
         self._engine = None
 
-    async def _open_engine(self, opened: AsyncExitStack) -> Engine:
+    async def _open_engine(self, opened: AsyncExitStack, *, beside_others: bool = False) -> Engine:
         return await open_engine(
             opened,
             config=self._config,
@@ -319,6 +342,8 @@ class Agent:
             log=self._log,
             notes=self._notes,
             stopping=self._stop_asked.is_set,
+            recorder=self._keeping.recorder,
+            beside_others=beside_others,
         )
 
     def _wake_dispatcher(self) -> None:

@@ -6,7 +6,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from ocn_permission_agent.app.membership import Shared, membership
 from ocn_permission_agent.app.node_versions import NodeVersions
+from ocn_permission_agent.app.together import Together
 from ocn_permission_agent.app.watch import Shift, Watch
 from ocn_permission_agent.chain.announcement import Perspective
 from ocn_permission_agent.chain.audit import Auditor
@@ -17,11 +19,10 @@ from ocn_permission_agent.chain.rpc import RpcClient
 from ocn_permission_agent.chain.store import ChainStore
 from ocn_permission_agent.chain.watcher import Watcher
 from ocn_permission_agent.clock import Clock
-from ocn_permission_agent.cluster.lease import Lease, SoleLease
+from ocn_permission_agent.cluster.lease import Lease
 from ocn_permission_agent.config import Config
 from ocn_permission_agent.consent.address import address
 from ocn_permission_agent.consent.view import ConsentView
-from ocn_permission_agent.errors import StoreMismatch
 from ocn_permission_agent.ledger.keeping import Keeper
 from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.log import Log
@@ -32,8 +33,11 @@ from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.outbox.casework import Casework, NotCopiedBook
 from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.dispatcher import Dispatcher
-from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.gathered import GatheringOutbox
+from ocn_permission_agent.outbox.opening import outbox_on
+from ocn_permission_agent.outbox.recorder import Recorder
 from ocn_permission_agent.outbox.stopwatch import Stopwatch
+from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.outbox.stored_casework import StoredCasework
 from ocn_permission_agent.outbox.upkeep import Upkeep
 from ocn_permission_agent.proxy.tls import node_context
@@ -49,13 +53,15 @@ class Engine:
     """What runs beside the listeners while the store is open."""
 
     database: Database
-    outbox: SqliteOutbox
+    outbox: StoredOutbox
     watch: Watch
     decider: Decider
     dispatcher: Dispatcher
     upkeep: Upkeep
     keeper: Keeper
     casework: Casework
+    shared: Shared | None
+    together: Together | None
 
 
 async def open_engine(
@@ -69,6 +75,8 @@ async def open_engine(
     log: Log,
     notes: NotCopiedBook,
     stopping: Callable[[], bool],
+    recorder: Recorder,
+    beside_others: bool = False,
 ) -> Engine:
     """Open the store and build what works on it; `opened` closes it again.
 
@@ -82,15 +90,16 @@ async def open_engine(
         log: bound logger of the process.
         notes: of requests that were not copied; written down now and then.
         stopping: whether the agent is about to end.
+        recorder: whose spool may have to be brought together with those of other agents.
+        beside_others: for a command, beside an agent that runs in the same folder.
 
     Raises:
         StoreUnavailable: not now.
         StoreMismatch: the store was made for others, or by another version.
     """
-    database = await open_store(config.store, metrics=metrics, clock=clock)
+    database = await open_store(config.store, metrics=metrics, clock=clock, beside_others=beside_others)
     opened.push_async_callback(database.close)
-    if database.dialect != "sqlite":
-        raise StoreMismatch("copies cannot be kept in PostgreSQL by this version yet")
+    member = membership(database, config.store, clock=clock, beside_others=beside_others)
     rpcs = [await opened.enter_async_context(RpcClient(url=url, clock=clock)) for url in config.chain.rpc_urls]
     endpoints = Endpoints(rpcs=rpcs, settings=config.chain, clock=clock, metrics=metrics, log=log)
     own = await opened.enter_async_context(
@@ -99,9 +108,17 @@ async def open_engine(
     remote = await opened.enter_async_context(HttpTransport.guarded(config.network))
     ledger = LedgerStore(database)
     casework = StoredCasework(database, settings=config.delivery, ledger=ledger)
-    outbox = SqliteOutbox(database, settings=config.delivery, ledger=ledger, metrics=metrics)
+    outbox = outbox_on(
+        database,
+        agent=member.name,
+        settings=config.delivery,
+        ledger=ledger,
+        metrics=metrics,
+        guard=member.guard,
+    )
     watch = _watch(
         database,
+        lease=member.watching,
         config=config,
         endpoints=endpoints,
         view=view,
@@ -150,6 +167,18 @@ async def open_engine(
         write_notes=lambda: notes.write(casework),
         stopwatch=stopwatch,
     )
+    together = None
+    if member.shared is not None:
+        together = Together(
+            roster=member.shared.roster,
+            gathering=member.shared.gathering,
+            outbox=GatheringOutbox(outbox, member.shared.gathering),
+            lease=member.shared.settling,
+            spooling=recorder,
+            clock=clock,
+            log=log,
+            on_recorded=dispatcher.wake,
+        )
     decisions = DecisionStore(database)
     decider = Decider(store=decisions, view=view, clock=clock, log=log, withdraw=upkeep.withdraw_closed)
     return Engine(
@@ -160,6 +189,8 @@ async def open_engine(
         dispatcher=dispatcher,
         upkeep=upkeep,
         casework=casework,
+        shared=member.shared,
+        together=together,
         keeper=Keeper(ledger=ledger, key=config.operator_key, days=config.delivery.ledger_days, clock=clock, log=log),
     )
 
@@ -167,6 +198,7 @@ async def open_engine(
 def _watch(
     database: Database,
     *,
+    lease: Lease,
     config: Config,
     endpoints: Endpoints,
     view: ConsentView,
@@ -176,7 +208,6 @@ def _watch(
     stopping: Callable[[], bool],
 ) -> Watch:
     """Who watches the chain, or follows the agent that does."""
-    lease: Lease = SoleLease()
     perspective = perspective_of(config)
     store = ChainStore(database, fence=lease.fence)
 

@@ -12,19 +12,21 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from ocn_permission_agent.app.membership import Shared
 from ocn_permission_agent.clock import Clock
-from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.errors import StoreError, StoreUnavailable
 from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.gap_store import StoredGaps
 from ocn_permission_agent.outbox.gaps import GapBook, GapSum, total_by_reason
+from ocn_permission_agent.outbox.gathered import GatheringOutbox
 from ocn_permission_agent.outbox.generation import RAISED_EVERY_SECONDS, Generation
 from ocn_permission_agent.outbox.intents import Intents
 from ocn_permission_agent.outbox.recorder import Recorder
 from ocn_permission_agent.outbox.rows import to_us
 from ocn_permission_agent.outbox.spool import Spool
-from ocn_permission_agent.outbox.sqlite import SqliteOutbox
+from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.store.backup import NOT_A_FILE, back_up
 from ocn_permission_agent.store.database import Database
 from ocn_permission_agent.store.settings import StoreSettings
@@ -61,15 +63,26 @@ class Keeping:
         self._generation = Generation(store.beside("generation"), clock=clock, gaps=self.gaps, log=log)
         self._written: StoredGaps | None = None
 
-    async def attach(self, database: Database, outbox: SqliteOutbox) -> None:
+    async def attach(self, database: Database, outbox: StoredOutbox, shared: Shared | None) -> None:
         """The store is open; nothing has been sent from it yet.
+
+        Args:
+            database: the store.
+            outbox: in it.
+            shared: what several agents on it have in common; None for the only one.
 
         Raises:
             StoreUnavailable: not any more.
         """
-        written = StoredGaps(database, ledger=LedgerStore(database))
-        await self._generation.begin(written, outbox)
-        await self.recorder.attach(outbox, written)
+        ledger = LedgerStore(database)
+        if shared is None:
+            written = StoredGaps(database, ledger=ledger)
+            await self._generation.begin(written, outbox)
+            await self.recorder.attach(outbox, written)
+        else:
+            written = StoredGaps(database, ledger=ledger, spool_key=shared.gathering.mark_key)
+            await self._generation.begin(written, outbox, turn=shared.starting)
+            await self.recorder.attach(GatheringOutbox(outbox, shared.gathering), written)
         self._written = written
 
     def detach(self) -> None:
@@ -82,6 +95,7 @@ class Keeping:
 
         Raises:
             StoreUnavailable: the caller starts it again.
+            StoreRestored: the store must be opened anew.
         """
         while True:
             written = self._store()
@@ -95,7 +109,7 @@ class Keeping:
         if self._written is not None:
             try:
                 await self._generation.go_on(self._written, at_once=True)
-            except StoreUnavailable as error:
+            except StoreError as error:
                 self._log.warning("store.unavailable", reason=str(error))
 
     async def back_up(self, target: Path) -> int:

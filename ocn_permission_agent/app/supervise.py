@@ -29,10 +29,12 @@ async def supervise(
     clock: Clock,
     log: Log,
     stopping: Callable[[], bool] = lambda: False,
+    beyond: type[AgentError] | None = None,
 ) -> None:
     """Run `loop` for ever: start it again, with a pause and an alarm, whenever it fails.
 
-    Ends by cancellation, or with the loop once `stopping` says that this is what was asked for.
+    Ends by cancellation, or with the loop once `stopping` says that this is what was asked for; or by an error that is
+    `beyond` what starting it again can mend.
     """
     failures = 0
     while True:
@@ -40,6 +42,8 @@ async def supervise(
         try:
             await loop()
         except AgentError as error:
+            if beyond is not None and isinstance(error, beyond):
+                raise
             failures = 1 if clock.monotonic() - started > _HEALTHY_SECONDS else failures + 1
             log.error("loop.failed", loop=name, failures=failures, error=type(error).__name__, reason=str(error))
         except Exception as error:

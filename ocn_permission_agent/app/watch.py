@@ -28,7 +28,7 @@ from ocn_permission_agent.log import Log
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
-    """Those who work while this agent is on duty; made anew for each time."""
+    """Those who work while this agent is on duty; made anew for each turn."""
 
     watcher: Watcher
     auditor: Auditor
@@ -89,6 +89,8 @@ class Watch:
                 with suppress(StoreUnavailable):
                     if await self._lease.take():
                         await self._serve()
+                    # Whoever is on duty next begins from what the store holds then.
+                    self._shift = self._make_shift()
                     await self._following.look()
                 await self._clock.sleep(LOOK_SECONDS)
         finally:
@@ -139,7 +141,6 @@ class Watch:
                     worker.cancel()
         finally:
             self._on_duty = False
-            self._shift = self._make_shift()
         self._log.warning("watch.lost")
 
     async def _supervised(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:

@@ -62,7 +62,18 @@ def _facts(document: dict[str, Any]) -> Table:
     table.add_row("Services", _known(document["services"]))
     table.add_row("Agreements", _known(document["agreements"]))
     table.add_row("Gaps", _gaps(document))
+    for agent in document.get("agents") or []:
+        table.add_row("Agent", _agent(agent))
     return table
+
+
+def _agent(agent: dict[str, Any]) -> Text:
+    told = f"{agent['host']} ({agent['id']}), seen {_minute(agent['seen_at'])}"
+    if agent["watches"]:
+        told += ", watches the chain"
+    if agent["spool_bytes"]:
+        told += f", {agent['spool_bytes']} bytes in its spool"
+    return Text(told)
 
 
 def _deliveries(counts: dict[str, int]) -> Table:

@@ -124,6 +124,11 @@ class SharedLease:
         self._number, self._lost, self._seen = number + 1, False, None
         return True
 
+    async def holder(self) -> str | None:
+        """Which agent has it; None for nobody. Raises StoreUnavailable."""
+        row = await self._database.read(lambda connection: self._sql.row(connection, "lease", lease=self._lease))
+        return None if row is None else row["holder"]
+
     async def renew(self) -> None:
         """See `Lease.renew`."""
         values = {"lease": self._lease, "number": self._number}

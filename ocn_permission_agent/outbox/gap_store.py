@@ -27,11 +27,13 @@ class StoredGaps:
     Args:
         database: open and migrated.
         ledger: gets the gaps of which the customer is known; None where none are written.
+        spool_key: where it stands how far this agent's spool is emptied.
     """
 
-    def __init__(self, database: Database, *, ledger: Ledger | None = None) -> None:
+    def __init__(self, database: Database, *, ledger: Ledger | None = None, spool_key: str = _SPOOL) -> None:
         self._database = database
         self._ledger = ledger
+        self._spool_key = spool_key
         self._sql = Sql.of("outbox", database.dialect, "gaps")
 
     async def note(self, gaps: Gaps) -> None:
@@ -82,7 +84,7 @@ class StoredGaps:
         Raises:
             StoreUnavailable: cannot be read now.
         """
-        row = await self._database.read(lambda connection: self._sql.row(connection, "read_meta", key=_SPOOL))
+        row = await self._database.read(lambda connection: self._sql.row(connection, "read_meta", key=self._spool_key))
         return None if row is None else Mark.parse(row["value"])
 
     async def touch(self, now: datetime) -> None:

@@ -1,17 +1,25 @@
 """The outbox for whichever engine the store has."""
 
+from collections.abc import Callable
+
 from ocn_permission_agent.metrics import Metrics
-from ocn_permission_agent.outbox.postgres import PostgresOutbox
+from ocn_permission_agent.outbox.postgres import PostgresOutbox, unguarded
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.settling import Ledger
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
 from ocn_permission_agent.outbox.stored import StoredOutbox
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.database import Connection, Database
 from ocn_permission_agent.store.postgres import PostgresDatabase
 
 
 def outbox_on(
-    database: Database, *, agent: str, settings: DeliverySettings, ledger: Ledger, metrics: Metrics
+    database: Database,
+    *,
+    agent: str,
+    settings: DeliverySettings,
+    ledger: Ledger,
+    metrics: Metrics,
+    guard: Callable[[Connection], None] = unguarded,
 ) -> StoredOutbox:
     """Build it.
 
@@ -21,7 +29,8 @@ def outbox_on(
         settings: windows, limits, and how long payloads and rows are kept.
         ledger: gets every outcome.
         metrics: counts what is recorded, superseded and expired.
+        guard: of what several agents record, see `PostgresOutbox`; SQLite is never shared.
     """
     if isinstance(database, PostgresDatabase):
-        return PostgresOutbox(database, holder=agent, settings=settings, ledger=ledger, metrics=metrics)
+        return PostgresOutbox(database, holder=agent, settings=settings, ledger=ledger, metrics=metrics, guard=guard)
     return SqliteOutbox(database, settings=settings, ledger=ledger, metrics=metrics)

@@ -4,7 +4,7 @@ What is recorded at the same time shares one transaction of a few round trips (`
 All else is as on SQLite (`stored.py`), with lanes that are leased.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -30,6 +30,10 @@ LEASE = timedelta(seconds=120)
 RENEWED_EVERY = timedelta(seconds=40)
 
 
+def unguarded(connection: Connection) -> None:
+    """Nobody has to wait."""
+
+
 class PostgresOutbox(StoredOutbox):
     """See `outbox.store.OutboxStore`.
 
@@ -40,6 +44,7 @@ class PostgresOutbox(StoredOutbox):
         ledger: gets every outcome, in the transaction that makes it.
         metrics: counts what is recorded, superseded and expired.
         lease: how long a lane is held.
+        guard: called first in each transaction that records new copies; raises GatheringOpen while they must wait.
     """
 
     lease_check = RENEWED_EVERY
@@ -53,11 +58,12 @@ class PostgresOutbox(StoredOutbox):
         ledger: Ledger,
         metrics: Metrics,
         lease: timedelta = LEASE,
+        guard: Callable[[Connection], None] = unguarded,
     ) -> None:
         super().__init__(
             database,
             sql=Sql.of("outbox", "postgres"),
-            recording=_Recording(database, settings),
+            recording=_Recording(database, settings, guard),
             holding=Holding(holder=holder, lease=lease, shared=settings),
             settings=settings,
             ledger=ledger,
@@ -68,8 +74,11 @@ class PostgresOutbox(StoredOutbox):
 class _Recording:
     """See `stored.Recording`."""
 
-    def __init__(self, database: PostgresDatabase, settings: DeliverySettings) -> None:
+    def __init__(
+        self, database: PostgresDatabase, settings: DeliverySettings, guard: Callable[[Connection], None]
+    ) -> None:
         self._database = database
+        self._guard = guard
         self._planning = Planning(settings)
         self._recording = GroupRecording(Sql.of("outbox", "postgres", "recording"), self._planning)
         self._grouped = Grouped(self._write, see_through=database.see_through, may_be_ones_fault=_may_be_ones_fault)
@@ -91,7 +100,11 @@ class _Recording:
         """Nothing is remembered."""
 
     async def _write(self, group: Sequence[Prepared]) -> Sequence[Verdicts]:
-        return await self._database.write(lambda connection: self._recording.put_down(connection, group))
+        def work(connection: Connection) -> Sequence[Verdicts]:
+            self._guard(connection)
+            return self._recording.put_down(connection, group)
+
+        return await self._database.write(work)
 
     def _one_by_one(self, connection: Connection, group: Sequence[Prepared]) -> list[Verdicts | None]:
         """Each at its own risk: some of them cannot be stored."""

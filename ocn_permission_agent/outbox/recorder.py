@@ -114,6 +114,19 @@ class Recorder:
         """What waits in the spool."""
         return self._spool.waiting_bytes
 
+    @property
+    def handed_over(self) -> bool:
+        """Whether nothing waits, and nothing new is spooled: the store takes it all."""
+        return bool(self._store_works) and not self._spool.holds_something
+
+    def refused(self, plan: CopyPlan) -> None:
+        """No store would take it as it is: a gap."""
+        self._gaps.note(_gap_of(plan))
+
+    def spoilt(self) -> None:
+        """A spooled copy cannot be read: a gap."""
+        self._gaps.note(Gap(reason="spool_broken", at=self._clock.now()))
+
     async def record(self, plan: CopyPlan) -> int:
         """Make a plan durable; the number of deliveries, those included that may prove to be repetitions later.
 
@@ -153,7 +166,7 @@ class Recorder:
         try:
             if not self._spool.is_open:
                 for _ in range(await self._spool.open()):
-                    self._gaps.note(Gap(reason="spool_broken", at=self._clock.now()))
+                    self.spoilt()
                 self._spool_works = True
                 self._observe()
             if not self._intents.is_open:
@@ -242,7 +255,7 @@ class Recorder:
             batch = await self._spool.read(most=_BATCH, most_bytes=_BATCH_BYTES)
             plans = self._plans_of(batch)
             for refused in await outbox.record_spooled(plans, batch.mark):
-                self._gaps.note(_gap_of(refused))
+                self.refused(refused)
             await self._spool.advance(batch.mark)
             self._taken_over += len(plans)
             self._on_drained()
@@ -251,7 +264,7 @@ class Recorder:
     def _plans_of(self, batch: Batch) -> list[CopyPlan]:
         plans = [None if payload is None else unpacked(payload) for payload in batch.payloads]
         for _ in range(plans.count(None)):
-            self._gaps.note(Gap(reason="spool_broken", at=self._clock.now()))
+            self.spoilt()
         return [plan for plan in plans if plan is not None]
 
     def _store_worked(self) -> None:

@@ -45,6 +45,9 @@ SELECT number, open OR server_us <> (extract(epoch FROM pg_postmaster_start_time
 UPDATE gathering SET number = number + 1, open = TRUE, server_us = (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint
 WHERE NOT open OR server_us <> (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint;
 
+-- name: call_gathering
+UPDATE gathering SET number = number + 1, open = TRUE, server_us = (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint;
+
 -- name: open_gathering_anew
 -- A server that was started anew begins one: agents may have spooled meanwhile.
 UPDATE gathering SET number = number + 1, open = TRUE, server_us = (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint
@@ -59,7 +62,7 @@ SELECT open FROM gathering FOR SHARE;
 SELECT open FROM gathering FOR UPDATE;
 
 -- name: close_gathering
-UPDATE gathering SET open = FALSE WHERE NOT EXISTS (SELECT 1 FROM gathered);
+UPDATE gathering SET open = FALSE WHERE number = :number AND NOT EXISTS (SELECT 1 FROM gathered);
 
 -- name: gather
 INSERT INTO gathered (said_at_us, payload) VALUES (:said_at_us, :payload);

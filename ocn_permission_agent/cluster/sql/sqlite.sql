@@ -43,6 +43,9 @@ SELECT number, open FROM gathering;
 -- name: open_gathering
 UPDATE gathering SET number = number + 1, open = 1 WHERE open = 0;
 
+-- name: call_gathering
+UPDATE gathering SET number = number + 1, open = 1;
+
 -- name: open_gathering_anew
 -- The server is this process, and nobody else can have spooled anything.
 UPDATE gathering SET number = number WHERE 0;
@@ -54,7 +57,7 @@ SELECT open FROM gathering;
 SELECT open FROM gathering;
 
 -- name: close_gathering
-UPDATE gathering SET open = 0 WHERE NOT EXISTS (SELECT 1 FROM gathered);
+UPDATE gathering SET open = 0 WHERE number = :number AND NOT EXISTS (SELECT 1 FROM gathered);
 
 -- name: gather
 INSERT INTO gathered (said_at_us, payload) VALUES (:said_at_us, :payload);

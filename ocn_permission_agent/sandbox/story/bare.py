@@ -61,6 +61,8 @@ async def bare_agents(
     clock: Clock,
     public_url: str | None,
     changed: Mapping[str, Mapping[str, Any]] | None = None,
+    store_url: str | None = None,
+    services: int = 1,
 ) -> AsyncIterator[tuple[AgentProcess, ...]]:
     """As `a_bare_agent`, one in each folder, before the same node.
 
@@ -71,11 +73,14 @@ async def bare_agents(
         clock: paces waiting.
         public_url: under which all are reached; None for that of the only one.
         changed: configuration of each over the demo's; the limits per service are lifted.
+        store_url: of a PostgreSQL database that all of them use; None for a file in the folder of each.
+        services: how many there are, with which the customer agrees: ``DE*SVC``, ``DE*SV2``, …
 
     Raises:
         AgentFailed: one does not start, or does not read the chain.
     """
-    wallets = {name: Wallet.from_seed(f"bare {name}") for name in ("deployer", "operator", "customer", "service")}
+    parties = {"customer": customer} | {f"service {number}": service(number) for number in range(1, services + 1)}
+    wallets = {name: Wallet.from_seed(f"bare {name}") for name in ("deployer", "operator", *parties)}
     settings: dict[str, dict[str, Any]] = {"delivery": {"max_rate": 10_000, "max_in_flight": 64}}
     settings |= {section: dict(keys) for section, keys in (changed or {}).items()}
     if public_url is not None:
@@ -99,7 +104,7 @@ async def bare_agents(
                 node_url=node_url,
                 operator_key=wallets["operator"].key.hex(),
                 admin_token=secrets.token_urlsafe(16),
-                changed=settings,
+                changed=settings if store_url is None else settings | {"store": _shared(store_url, folder)},
                 clock=clock,
             )
             for folder in folders
@@ -107,26 +112,37 @@ async def bare_agents(
         prefix = settings.get("node", {}).get("api_prefix")
         url = public_url or "/".join(part for part in (agents[0].proxy_url, prefix) if part)
         await actors["operator"].set_node(url)
-        for name, party in (("customer", customer), ("service", SERVICE)):
+        for name, party in parties.items():
             await actors[name].set_party(
                 party.country_code, party.party_id, roles=[0], operator=actors["operator"].address
             )
-        await actors["service"].set_service("Everything", "https://service.example", [0])
-        await actors["customer"].create_agreement(actors["service"].address)
+        for name in set(parties) - {"customer"}:
+            await actors[name].set_service("Everything", "https://service.example", [0])
+            await actors["customer"].create_agreement(actors[name].address)
         await chain.set_mining("interval", 1.0)
+        async with asyncio.TaskGroup() as group:
+            for agent in agents:
+                opened.push_async_callback(agent.stop)
+                group.create_task(agent.start())
         for agent in agents:
-            opened.push_async_callback(agent.stop)
-            await agent.start()
-        for agent in agents:
-            await _until_agreed(agent, clock)
+            await _until_agreed(agent, services, clock)
         yield agents
 
 
-async def _until_agreed(agent: AgentProcess, clock: Clock) -> None:
+def service(number: int) -> Party:
+    """Which one that is, counted from 1."""
+    return SERVICE if number == 1 else Party("DE", f"SV{number}")
+
+
+def _shared(store_url: str, folder: Path) -> dict[str, str]:
+    return {"url": store_url, "spool_folder": str(folder)}
+
+
+async def _until_agreed(agent: AgentProcess, services: int, clock: Clock) -> None:
     deadline = clock.monotonic() + _READ_LIMIT_SECONDS
     while clock.monotonic() < deadline:
         status = await agent.status_if_open()
-        if status is not None and status["agreements"] == 1:
+        if status is not None and status["agreements"] == services:
             return
         await clock.sleep(_POLL_SECONDS)
     raise AgentFailed(f"the agent did not read the agreement: {agent.last_words()}")
