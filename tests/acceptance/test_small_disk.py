@@ -99,7 +99,6 @@ async def test_a_read_only_disk_keeps_nobody_waiting_and_is_told(tmp_path: Path,
         async with place.customers.sending():
             await more(place, 50)
             place.customers.wait()
-            await asyncio.sleep(0.5)
             assert await place.agent.stop() == 0
             remount(small, "ro")
             await place.agent.start()
