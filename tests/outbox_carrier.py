@@ -18,7 +18,7 @@ from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.outbox.writing import Ready
 from ocn_permission_agent.store.database import Database
 from tests.fakes import FakeClock
-from tests.outbox_fixtures import Lines, no_jitter, open_outbox
+from tests.outbox_fixtures import Lines, Where, no_jitter, open_outbox
 
 Ending = Callable[[Delivery], Awaitable[Attempt]]
 
@@ -87,20 +87,23 @@ class Dispatching:
 
 @asynccontextmanager
 async def dispatching(
-    folder: Path,
+    where: Where,
     ending: Ending,
     settings: DeliverySettings | None = None,
     *,
     clock: FakeClock | None = None,
     metrics: Metrics | None = None,
 ) -> AsyncIterator[Dispatching]:
+    """`where` is a store, or a folder for one."""
     clock, settings, metrics, lines = (
         clock or FakeClock(),
         settings or DeliverySettings(),
         metrics or Metrics(),
         Lines(),
     )
-    database, store = await open_outbox(folder / "agent.db", clock, settings, metrics)
+    database, store = await open_outbox(
+        where / "agent.db" if isinstance(where, Path) and where.is_dir() else where, clock, settings, metrics
+    )
     carrier = Carrier(ending)
     dispatcher = Dispatcher(
         store=store, courier=carrier, settings=settings, clock=clock, metrics=metrics, log=lines, spread=no_jitter

@@ -20,7 +20,7 @@ _WHY_NOT = {
     "own_party": "it was addressed to the node's own party, which the node answers without looking at the token",
     "unclear_path": "its path may mean something else to the node than to the agent",
     "read": "it only reads, and reads are not copied (consent.copy_reads)",
-    "not_covered": "no service that its sender agreed with was both agreed to and asks for this interface",
+    "not_covered": "no agreement of its sender covers this interface, or no service asks for it any more",
 }
 
 

@@ -21,14 +21,16 @@ def run(config_file: Path | None) -> None:
 
 
 def sync(config_file: Path | None) -> None:
-    """Do the first complete sync under a progress bar."""
+    """Do the first complete sync: under a progress bar on a terminal, with a log line for each range elsewhere."""
     prepared = _prepared(config_file)
-    console = Console(stderr=True)
+    console, log = Console(stderr=True), structlog.get_logger()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("blocks", total=None)
 
         def progress(read: SyncProgress) -> None:
+            if not console.is_terminal:
+                log.info("range.committed", scanned_to=read.scanned_to, until=read.until, events=read.events)
             total = read.until - read.first_block + 1
             bar.update(task, completed=read.scanned_to - read.first_block + 1, total=total)
 

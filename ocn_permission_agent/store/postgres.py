@@ -171,15 +171,6 @@ class PostgresDatabase:
                 async with link.transaction(isolation="repeatable_read", readonly=True):
                     return await bridge.run(lambda: work(PostgresConnection(link, doing="read")))
 
-    async def transact(self, work: Callable[[Link], Coroutine[Any, Any, T]]) -> T:
-        """`write`, for work that is a coroutine and speaks to asyncpg itself.
-
-        Raises:
-            StoreUnavailable: any error of the engine.
-        """
-        self._demand_open()
-        return await self._to_its_end(self._again_and_again(work))
-
     def see_through(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine to its end, whoever is cancelled meanwhile; `close` waits for it. It must not raise."""
         self._begun(work)
@@ -252,8 +243,8 @@ class PostgresDatabase:
                     await transaction.start()
                     try:
                         value = await work(link)
-                    except BaseException:
-                        await _rolled_back(link, transaction)
+                    except BaseException as error:
+                        await _undo(link, transaction, because=error)
                         raise
                     started = self._clock.monotonic()
                     await transaction.commit()
@@ -279,6 +270,10 @@ class PostgresDatabase:
         self._pause_seconds = 0.0
         try:
             yield link
+        except StoreUnavailable as error:
+            if isinstance(error.__cause__, TimeoutError):
+                link.terminate()  # to ask the server to forget the statement would take as long again
+            raise
         finally:
             with translated(doing):
                 await self._pool.release(link)
@@ -297,9 +292,9 @@ async def _or_closed(database: PostgresDatabase) -> AsyncIterator[None]:
         raise
 
 
-async def _rolled_back(link: Link, transaction: Transaction) -> None:
-    """Undo; when that cannot be said any more, the server does it once the connection is gone."""
-    if link.is_closed():
+async def _undo(link: Link, transaction: Transaction, *, because: BaseException) -> None:
+    """Roll back; where that cannot be said any more, the server does it when it finds the connection gone."""
+    if link.is_closed() or isinstance(because.__cause__, TimeoutError):
         return
     try:
         await transaction.rollback()

@@ -42,15 +42,6 @@ async def texts(database: SqliteDatabase) -> list[str]:
     return await database.read(lambda connection: [row["text"] for row in connection.execute("SELECT text FROM notes")])
 
 
-async def test_what_was_written_is_read_after_reopening(tmp_path: Path) -> None:
-    first = await opened(tmp_path / "agent.db")
-    await add(first, "kept")
-    await first.close()
-    second = await opened(tmp_path / "agent.db")
-    assert await texts(second) == ["kept"]
-    await second.close()
-
-
 async def test_many_writers_share_few_commits(tmp_path: Path) -> None:
     metrics = Metrics()
     database = await opened(tmp_path / "agent.db", metrics=metrics)
@@ -80,28 +71,6 @@ async def test_work_that_arrives_during_a_commit_is_not_forgotten(database: Sqli
             await asyncio.sleep(0)
             leave.set()
     assert len(await texts(database)) == 200
-
-
-async def test_a_piece_that_fails_undoes_only_itself(database: SqliteDatabase) -> None:
-    class Unwilling(Exception):
-        pass
-
-    def half(connection: sqlite3.Connection) -> None:
-        connection.execute("INSERT INTO notes (text) VALUES ('half')")
-        raise Unwilling
-
-    outcomes: list[str] = []
-
-    async def unwilling() -> None:
-        with pytest.raises(Unwilling):
-            await database.write(half)
-        outcomes.append("told")
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(add(database, "before"))
-        group.create_task(unwilling())
-        group.create_task(add(database, "after"))
-    assert (await texts(database), outcomes) == (["before", "after"], ["told"])
 
 
 async def test_an_error_of_the_engine_is_the_store_being_unavailable(database: SqliteDatabase) -> None:
@@ -142,11 +111,6 @@ async def _failing(work: Awaitable[object]) -> str:
     return str(told.value)
 
 
-async def test_reading_cannot_write(database: SqliteDatabase) -> None:
-    with pytest.raises(StoreUnavailable, match="readonly"):
-        await database.read(lambda connection: connection.execute("INSERT INTO notes (text) VALUES ('x')"))
-
-
 async def test_work_of_a_cancelled_caller_is_still_done(database: SqliteDatabase) -> None:
     entered, leave = threading.Event(), threading.Event()
 
@@ -162,21 +126,6 @@ async def test_work_of_a_cancelled_caller_is_still_done(database: SqliteDatabase
         leave.set()
     await database.write(lambda _: None)
     assert await texts(database) == ["done"]
-
-
-async def test_closing_finishes_what_was_handed_in_and_refuses_the_rest(tmp_path: Path) -> None:
-    database = await opened(tmp_path / "agent.db")
-    async with asyncio.TaskGroup() as group:
-        for number in range(50):
-            group.create_task(add(database, str(number)))
-        await asyncio.sleep(0)
-        await database.close()
-    await database.close()
-    with pytest.raises(StoreUnavailable, match="closed"):
-        await add(database, "too late")
-    again = await opened(tmp_path / "agent.db")
-    assert len(await texts(again)) == 50
-    await again.close()
 
 
 async def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
@@ -218,36 +167,6 @@ async def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
     other.close()
     with pytest.raises(StoreMismatch, match="another program"):
         await opened(tmp_path / "agent.db")
-
-
-async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
-    second = Migration(number=2, name="more", sql="ALTER TABLE notes ADD COLUMN colour TEXT;")
-    await (await opened(tmp_path / "agent.db", NOTES, second)).close()
-    with pytest.raises(StoreMismatch, match="newer agent"):
-        await opened(tmp_path / "agent.db", NOTES)
-
-
-async def test_a_changed_migration_is_refused(tmp_path: Path) -> None:
-    await (await opened(tmp_path / "agent.db")).close()
-    changed = Migration(number=1, name="notes", sql=NOTES.sql + "-- by the way\n")
-    with pytest.raises(StoreMismatch, match="step 1"):
-        await opened(tmp_path / "agent.db", changed)
-
-
-async def test_a_migration_that_fails_leaves_the_store_as_it_was(tmp_path: Path) -> None:
-    await (await opened(tmp_path / "agent.db")).close()
-    broken = Migration(number=2, name="broken", sql="CREATE TABLE half (x INTEGER);\nCREATE TABLE notes (y INTEGER);")
-    with pytest.raises(StoreUnavailable, match="already exists"):
-        await opened(tmp_path / "agent.db", NOTES, broken)
-    database = await opened(tmp_path / "agent.db")
-    assert "half" not in await database.dump()
-    await database.close()
-
-
-async def test_the_shipped_migrations_apply_to_an_empty_file(tmp_path: Path) -> None:
-    database = await SqliteDatabase.open(tmp_path / "agent.db", metrics=Metrics(), clock=FakeClock())
-    assert "CREATE TABLE lanes" in await database.dump()
-    await database.close()
 
 
 _CHILD = """
