@@ -1,210 +1,248 @@
-"""What group commit brings, and what claiming and counting cost behind a dead service.
+"""Both stores: what recording, claiming and settling cost, and what a million rows of a dead service change.
 
-Run: ``python -m benchmarks.store [--folder F] [--backlog 1000000]`` – the folder should lie on the disk that is meant
-(default: the temporary folder). Prints a table of rates and ratios; every row is fsynced before it counts, and each
-rate is the median of rounds that alternate with what it is compared with. A minute with the default backlog, five with
-a million.
+Run: ``python -m benchmarks.store [--folder F] [--pending 1000000] [--seconds 3]`` – the folder should lie on the disk
+that is meant (default: the temporary folder). SQLite and PostgreSQL (a server of its own, one agent, everything on this
+machine) take turns in every round; every row is fsynced before it counts. Ratios compare what was measured in the same
+round. Five minutes with a million pending.
+
+=====================  =============================================================================================
+bare rows              2 kB into a table without anything, as a measure of the engine and the disk
+copies recorded        lane, envelope, delivery, tally: with 256 callers at once, and one after the other
+latency                copies that arrive at a fixed rate, from when each was due to be recorded until it was
+claim, settle          eight at a time: claimed, started, ended as delivered with an entry of the ledger
+=====================  =============================================================================================
 """
 
 import argparse
 import asyncio
+import os
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
+from benchmarks.store_places import BODY_BYTES, DEAD, WELL, Place, opened
 from ocn_permission_agent.clock import SystemClock
-from ocn_permission_agent.consent.address import Address, AgreementId, address
-from ocn_permission_agent.ledger.store import LedgerStore
-from ocn_permission_agent.metrics import Metrics
-from ocn_permission_agent.ocpi.party import Party
-from ocn_permission_agent.ocpi.request import parse_request
 from ocn_permission_agent.outbox.after_attempt import Decision
-from ocn_permission_agent.outbox.lane import lane_of
-from ocn_permission_agent.outbox.model import CopyPlan, DeliveryState, Envelope, PlannedDelivery
-from ocn_permission_agent.outbox.settings import DeliverySettings
-from ocn_permission_agent.outbox.sqlite import SqliteOutbox
-from ocn_permission_agent.store.sqlite import SqliteDatabase
+from ocn_permission_agent.outbox.breaker import Breaker
+from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery, DeliveryState
+from tests.postgres_server import postgres_server
 
-_CUSTOMER = address("0x" + "c1" * 20)
-_DEAD, _WELL = address("0x" + "51" * 20), address("0x" + "52" * 20)
-_HEADERS = {
-    "x-request-id": "r",
-    "ocpi-from-country-code": "DE",
-    "ocpi-from-party-id": "CPO",
-    "ocpi-to-country-code": "NL",
-    "ocpi-to-party-id": "MSP",
-}
-_ROUNDS = 5
-_ALONE, _TOGETHER, _AT_ONCE = 200, 4_096, 256
-_DRAINED = 500
-_BODY_BYTES, _BACKLOG_BODY_BYTES = 2_000, 200
-
-#: (what, per second, times as many as what it is compared with)
-Line = tuple[str, float, float]
+_ROUNDS = 3
+_ALONE, _TOGETHER, _AT_ONCE = 100, 4_096, 256
+_DRAINED = 400
+_RATES = (100, 1_000, 5_000)
+_STORES = ("SQLite", "PostgreSQL")
+_SERVER = {"shared_buffers": "256MB", "max_wal_size": "4GB"}
 
 
-class _Bench:
-    def __init__(self, database: SqliteDatabase, clock: SystemClock) -> None:
-        self._database = database
-        self._clock = clock
-        self._number = 0
-        self.store = SqliteOutbox(
-            database, settings=DeliverySettings(), ledger=LedgerStore(database), metrics=Metrics()
-        )
+@dataclass
+class Table:
+    """What was measured, by line and store: a value for each round."""
 
-    def plans(self, count: int, provider: Address = _WELL, size: int = _BODY_BYTES) -> Iterator[CopyPlan]:
-        """So many sessions, each another one, made before anything is measured."""
-        return iter([self._plan(provider, size) for _ in range(count)])
+    lines: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
-    def _plan(self, provider: Address, size: int) -> CopyPlan:
-        self._number += 1
-        request = parse_request(
-            method="PUT",
-            raw_path=f"/ocpi/receiver/2.2/sessions/DE/CPO/s{self._number}",
-            raw_query="",
-            headers=_HEADERS | {"x-correlation-id": f"{self._number * 2654435761 % 2**32:08x}-{self._number}"},
-            body=b'{"id":"s%d","filler":"%s"}' % (self._number, b"x" * size),
-        )
-        if request is None:
-            raise AssertionError("the benchmark's own request is no OCPI request")
-        planned = PlannedDelivery(
-            provider=Party("DE", "PAY") if provider == _WELL else Party("DE", "OFF"),
-            provider_address=provider,
-            agreement=AgreementId("0x" + "ab" * 32, 0),
-            lane=lane_of(request, customer_address=_CUSTOMER, provider_address=provider),
-        )
-        envelope = Envelope(
-            customer=Party("DE", "CPO"),
-            customer_address=_CUSTOMER,
-            request=request,
-            recorded_at=self._clock.now(),
-        )
-        return CopyPlan(envelope=envelope, deliveries=(planned,))
+    def note(self, line: str, store: str, value: float) -> None:
+        sys.stderr.write(f"{store:<11} {line:<66}{value:>12,.2f}\n")
+        self.lines.setdefault(line, {}).setdefault(store, []).append(value)
 
-    async def raw(self) -> None:
-        """One bare row: what the engine itself can do."""
-        body = b"x" * _BODY_BYTES
-        await self._database.write(lambda c: c.execute("INSERT INTO bench (body) VALUES (?)", (body,)))
+    def ratio(self, line: str, store: str, above: str, below: str) -> None:
+        """Of the newest round."""
+        self.note(line, store, self.lines[above][store][-1] / self.lines[below][store][-1])
 
-    async def record(self, plans: Iterator[CopyPlan]) -> None:
-        """One copy for one provider."""
-        await self.store.record(next(plans))
+    def text(self) -> str:
+        head = f"{'median of the rounds':<66}" + "".join(f"{store:>14}" for store in _STORES)
+        rows = [
+            f"{line:<66}" + "".join(_told(values.get(store)) for store in _STORES)
+            for line, values in self.lines.items()
+        ]
+        return "\n".join([head, *rows, ""])
 
-    async def drain(self, count: int) -> None:
-        """Claim and settle so many, eight at a time, as a dispatcher does; the dead provider gets no room."""
-        done = 0
-        while done < count:
-            claimed = await self.store.claim(now=self._clock.now(), room={_DEAD: 0}, default_room=8)
-            async with asyncio.TaskGroup() as group:
-                for delivery in claimed:
-                    decision = Decision(state=DeliveryState.DELIVERED, decided_at=self._clock.now())
-                    group.create_task(self.store.settle(delivery, decision))
-            done += len(claimed)
 
-    async def rate(self, count: int, at_once: int, work: Callable[[], Awaitable[object]]) -> float:
-        """Times per second with so many callers at once."""
+def _told(values: list[float] | None) -> str:
+    if not values:
+        return f"{'–':>14}"
+    value = median(values)
+    return f"{value:>14,.0f}" if value >= 100 else f"{value:>14.2f}"
 
-        async def caller() -> None:
-            for _ in range(count // at_once):
-                await work()
 
-        began = self._clock.monotonic()
+async def _rate(count: int, at_once: int, work: Callable[[], Awaitable[object]]) -> float:
+    """Times per second with so many callers at once."""
+
+    async def caller() -> None:
+        for _ in range(count // at_once):
+            await work()
+
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(at_once):
+            group.create_task(caller())
+    return count // at_once * at_once / (time.perf_counter() - began)
+
+
+async def _record_rate(place: Place, count: int, at_once: int) -> float:
+    plans = place.plans(count)
+    return await _rate(count, at_once, lambda: place.store.record(next(plans)))
+
+
+async def _bare_rate(place: Place, count: int, at_once: int) -> float:
+    body, mark = b"x" * BODY_BYTES, "?" if place.database.dialect == "sqlite" else "$1"
+    insert = f"INSERT INTO bench (body) VALUES ({mark})"  # noqa: S608  our own mark
+    return await _rate(
+        count, at_once, lambda: place.database.write(lambda connection: connection.execute(insert, (body,)))
+    )
+
+
+async def _bare_grouped_rate(place: Place, count: int, at_once: int) -> float:
+    """What a transaction can take of bare rows: on PostgreSQL as one statement."""
+    if place.database.dialect == "sqlite":
+        return await _bare_rate(place, count, at_once)
+    bodies = [b"x" * BODY_BYTES] * at_once
+    insert = "INSERT INTO bench (body) SELECT unnest($1::bytea[])"
+    rate = await _rate(
+        count // at_once, 1, lambda: place.database.write(lambda connection: connection.execute(insert, (bodies,)))
+    )
+    return rate * at_once
+
+
+async def _latencies(place: Place, rate: int, seconds: float) -> list[float]:
+    """Milliseconds from when a copy was due to be recorded, whether its caller was ready or not."""
+    plans, taken = place.plans(int(rate * seconds)), list[float]()
+    began = time.perf_counter() + 0.01
+
+    async def one(due: float) -> None:
+        await place.store.record(next(plans))
+        taken.append((time.perf_counter() - due) * 1000)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(int(rate * seconds)):
+            due = began + number / rate
+            if (wait := due - time.perf_counter()) > 0:
+                await asyncio.sleep(wait)
+            group.create_task(one(due))
+    return taken
+
+
+async def _claim(place: Place) -> tuple[Delivery, ...]:
+    return await place.store.claim(now=place.clock.now(), room={}, default_room=8)
+
+
+async def _finish(place: Place, delivery: Delivery) -> None:
+    """As after an attempt that was accepted."""
+    now = place.clock.now()
+    started = await place.store.start(delivery, at=now)
+    attempt = Attempt(started_at=now, ended_at=now, verdict=AttemptVerdict.ACCEPTED, http_status=200, ocpi_status=1000)
+    decision = Decision(state=DeliveryState.DELIVERED, decided_at=now)
+    await place.store.settle(started, decision, attempt=attempt)
+
+
+async def _drain(place: Place, count: int) -> tuple[float, float, float]:
+    """(per second, claims of eight per second, per second of CPU of agent and server) of so many that are owed."""
+    claiming = done = 0.0
+    began, cpu = time.perf_counter(), time.process_time() + place.server_cpu_seconds()
+    while done < count:
+        claim_began = time.perf_counter()
+        claimed = await _claim(place)
+        claiming += time.perf_counter() - claim_began
+        if not claimed:
+            raise AssertionError("less is owed than was recorded")
         async with asyncio.TaskGroup() as group:
-            for _ in range(at_once):
-                group.create_task(caller())
-        return count // at_once * at_once / (self._clock.monotonic() - began)
-
-    async def record_rate(self, count: int, at_once: int) -> float:
-        plans = self.plans(count)
-        return await self.rate(count, at_once, lambda: self.record(plans))
-
-    async def drain_rate(self) -> float:
-        """After as many were recorded."""
-        await self.record_rate(_DRAINED // 250 * 250, 250)
-        return _DRAINED * await self.rate(1, 1, lambda: self.drain(_DRAINED))
+            for delivery in claimed:
+                group.create_task(_finish(place, delivery))
+        done += len(claimed)
+    used = time.process_time() + place.server_cpu_seconds() - cpu
+    return done / (time.perf_counter() - began), done / claiming, done / max(used, 0.01)
 
 
-def _line(what: str, rates: list[float], against: list[float]) -> Line:
-    return what, median(rates), median(rate / other for rate, other in zip(rates, against, strict=True))
+async def _recording(table: Table, place: Place, store: str, seconds: float) -> None:
+    table.note("bare rows/s, one transaction each", store, await _bare_rate(place, _ALONE, 1))
+    table.note("bare rows/s, group commit", store, await _bare_grouped_rate(place, _TOGETHER, _AT_ONCE))
+    table.note("copies recorded/s, one transaction each", store, await _record_rate(place, _ALONE, 1))
+    cpu = time.process_time() + place.server_cpu_seconds()
+    table.note("copies recorded/s, group commit", store, await _record_rate(place, _TOGETHER, _AT_ONCE))
+    used = time.process_time() + place.server_cpu_seconds() - cpu
+    table.note("  CPU µs per copy, agent and server", store, used / _TOGETHER * 1e6)
+    pairs = (("bare rows", "bare rows/s, {}"), ("copies", "copies recorded/s, {}"))
+    for what, line in pairs:
+        above, below = line.format("group commit"), line.format("one transaction each")
+        table.ratio(f"  ratio, {what}: group commit ÷ one transaction each", store, above, below)
+    for rate in _RATES:
+        taken = quantiles(await _latencies(place, rate, seconds), n=100)
+        table.note(f"added ms at {rate:,}/s, p50", store, taken[49])
+        table.note(f"added ms at {rate:,}/s, p99", store, taken[98])
 
 
-async def _recording(bench: _Bench) -> list[Line]:
-    raw_alone, raw_together, alone, together = [], [], [], []
+async def _pending(table: Table, places: dict[str, Place], most: int) -> None:
+    """Claim and settle from queues of growing length, all of it due."""
+    filled = 1
+    for pending in [size for size in (1_000, 100_000, 1_000_000) if size <= most]:
+        for place in places.values():
+            await place.fill(pending - filled, WELL)
+        filled = pending
+        for _ in range(_ROUNDS):
+            for store, place in places.items():
+                rate, claims, per_cpu = await _drain(place, _DRAINED // 4)
+                table.note(f"claim, start and settle/s with {pending:,} pending", store, rate)
+                table.note(f"  claimed/s with {pending:,} pending", store, claims)
+                table.note(f"  drained per CPU second with {pending:,} pending", store, per_cpu)
+
+
+async def _dead(table: Table, empty: dict[str, Place], crowded: dict[str, Place], most: int) -> None:
+    """An empty queue against one behind a service that does not answer, which is paused."""
+    lines = "claim, start and settle/s, empty queue", f"claim, start and settle/s, behind {most:,} of a dead service"
+    for place in crowded.values():
+        await place.fill(most, DEAD)
+        for delivery in (await _claim(place))[:1]:
+            now = place.clock.now()
+            paused = Breaker(failures=5, paused_since=now, probe_at=now.replace(year=now.year + 1), reason="refused")
+            decision = Decision(state=DeliveryState.PENDING, decided_at=now, reason="refused", due_at=now)
+            await place.store.settle(delivery, decision, breaker_step=lambda _, paused=paused: paused)  # type: ignore[misc]
     for _ in range(_ROUNDS):
-        raw_alone.append(await bench.rate(_ALONE, 1, bench.raw))
-        raw_together.append(await bench.rate(_TOGETHER, _AT_ONCE, bench.raw))
-        alone.append(await bench.record_rate(_ALONE, 1))
-        together.append(await bench.record_rate(_TOGETHER, _AT_ONCE))
-    return [
-        _line("bare rows, one transaction each", raw_alone, raw_alone),
-        _line(f"bare rows, group commit, {_AT_ONCE} callers", raw_together, raw_alone),
-        _line("copies recorded, one transaction each", alone, alone),
-        _line(f"copies recorded, group commit, {_AT_ONCE} callers", together, alone),
-    ]
+        for store in _STORES:
+            for line, place in zip(lines, (empty[store], crowded[store]), strict=True):
+                await _record_rate(place, _DRAINED // 200 * 200, 200)
+                table.note(line, store, (await _drain(place, _DRAINED))[0])
+            table.ratio("  ratio: behind the dead service ÷ empty queue", store, lines[1], lines[0])
 
 
-async def _behind(bench: _Bench, crowded: _Bench, backlog: int) -> list[Line]:
-    """An empty queue against one behind a service that does not answer."""
-    for _ in range(0, backlog, 10_000):
-        plans = crowded.plans(10_000, _DEAD, _BACKLOG_BODY_BYTES)
-        await crowded.rate(10_000, 250, lambda plans=plans: crowded.record(plans))  # type: ignore[misc]
-    pairs: dict[str, tuple[list[float], list[float]]] = {}
-    for _ in range(_ROUNDS):
-        for what, work in _questions().items():
-            empty, behind = pairs.setdefault(what, ([], []))
-            empty.append(await work(bench))
-            behind.append(await work(crowded))
-    lines = []
-    for what, (empty, behind) in pairs.items():
-        lines.append(_line(f"{what}, empty queue", empty, empty))
-        lines.append(_line(f"{what}, behind {backlog:,} of a dead service", behind, empty))
-    return lines
+async def _measure(folder: Path, most: int, seconds: float) -> Table:
+    table, clock = Table(), SystemClock()
+    async with AsyncExitStack() as stack:
+        server = stack.enter_context(postgres_server(disk=str(folder), **_SERVER))
 
+        async def fresh(name: str) -> dict[str, Place]:
+            wheres: dict[str, Path | str] = {"SQLite": folder / f"{name}.db", "PostgreSQL": server.new_database()}
+            return {
+                store: await stack.enter_async_context(opened(where, clock, server if isinstance(where, str) else None))
+                for store, where in wheres.items()
+            }
 
-def _questions() -> dict[str, Callable[[_Bench], Awaitable[float]]]:
-    return {
-        "claim and settle, 8 at a time": _Bench.drain_rate,
-        "count by state": lambda bench: bench.rate(50, 1, bench.store.counts),
-        "backlog by provider": lambda bench: bench.rate(50, 1, bench.store.backlog),
-    }
-
-
-async def _measure(folder: Path, backlog: int) -> list[Line]:
-    clock = SystemClock()
-    async with _opened(folder / "empty.db", clock) as bench, _opened(folder / "crowded.db", clock) as crowded:
-        return await _recording(bench) + await _behind(bench, crowded, backlog)
-
-
-class _opened:  # noqa: N801  reads as what it does
-    def __init__(self, path: Path, clock: SystemClock) -> None:
-        self._path = path
-        self._clock = clock
-
-    async def __aenter__(self) -> _Bench:
-        self._database = await SqliteDatabase.open(self._path, metrics=Metrics(), clock=self._clock)
-        await self._database.write(lambda c: c.execute("CREATE TABLE IF NOT EXISTS bench (body BLOB)"))
-        bench = _Bench(self._database, self._clock)
-        while claimed := await bench.store.claim(now=self._clock.now(), room={}, default_room=8):
-            raise AssertionError(f"the store is not new: {len(claimed)} are owed")
-        return bench
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._database.close()
+        recorded = await fresh("recorded")
+        for _ in range(_ROUNDS):
+            for store in _STORES:
+                await _recording(table, recorded[store], store, seconds)
+        await _dead(table, await fresh("empty"), await fresh("crowded"), most)
+        await _pending(table, await fresh("pending"), most)
+    return table
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder")
-    parser.add_argument("--backlog", type=int, default=20_000)
+    parser.add_argument("--pending", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=2.0)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
-        rows = asyncio.run(_measure(Path(folder), asked.backlog))
-    sys.stdout.write(f"{f'{_BODY_BYTES} B bodies, fsync before acknowledging':<62}{'per second':>12}{'ratio':>8}\n")
-    for what, rate, ratio in rows:
-        sys.stdout.write(f"{what:<62}{rate:>12,.0f}{ratio:>8.2f}\n")
+        Path(folder).chmod(0o755)
+        table = asyncio.run(_measure(Path(folder), asked.pending, asked.seconds))
+    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
+    sys.stdout.write(f"{os.cpu_count()} cores, load {load}; {BODY_BYTES} B bodies, fsync before acknowledging\n\n")
+    sys.stdout.write(table.text())
 
 
 if __name__ == "__main__":

@@ -97,9 +97,9 @@ _NUMBERS = count(1)
 
 
 @contextlib.contextmanager
-def postgres_server(**settings: str) -> Iterator[PostgresServer]:
-    """A server that runs meanwhile."""
-    with tempfile.TemporaryDirectory(prefix="ocn-postgres-", dir=_memory(), ignore_cleanup_errors=True) as name:
+def postgres_server(*, disk: str | None = None, **settings: str) -> Iterator[PostgresServer]:
+    """A server that runs meanwhile; its files are in memory where that can be, or below `disk`."""
+    with tempfile.TemporaryDirectory(prefix="ocn-postgres-", dir=disk or _memory(), ignore_cleanup_errors=True) as name:
         folder = Path(name)
         if os.geteuid() == 0:
             shutil.chown(folder, _NOBODY)

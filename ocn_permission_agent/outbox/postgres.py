@@ -1,19 +1,23 @@
 """The outbox in PostgreSQL: for several agents, each of which may record and deliver.
 
 What is recorded at the same time shares one transaction of a few round trips (`grouped.py`, `postgres_recording.py`).
-All else is as on SQLite (`stored.py`), with lanes that are leased.
+All else is as on SQLite (`stored.py`), with lanes that are leased. What is written about deliveries at the same time
+shares a transaction too: the ledger chains the outcomes of one customer, so apart they would wait for each other's
+commits.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar, cast
 
-from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.errors import LeaseLost, StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.claiming import Holding
 from ocn_permission_agent.outbox.grouped import Grouped
 from ocn_permission_agent.outbox.grouping import Verdicts
-from ocn_permission_agent.outbox.model import CopyPlan
+from ocn_permission_agent.outbox.model import CopyPlan, Delivery
 from ocn_permission_agent.outbox.postgres_recording import GroupRecording
 from ocn_permission_agent.outbox.prepared import Planning, Prepared
 from ocn_permission_agent.outbox.settings import DeliverySettings
@@ -28,6 +32,18 @@ from ocn_permission_agent.store.sql import Sql
 #: how long a lane is held, and how often that is renewed while work goes on (delivery.md "Store")
 LEASE = timedelta(seconds=120)
 RENEWED_EVERY = timedelta(seconds=40)
+#: of what is written about deliveries; bounds how long the first of a group waits for the last
+_DELIVERIES_TOGETHER = 32
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """Something to be written about a delivery; `key` is its customer's address and its id."""
+
+    key: tuple[str, int]
+    work: Callable[[Connection], object]
 
 
 def unguarded(connection: Connection) -> None:
@@ -69,6 +85,32 @@ class PostgresOutbox(StoredOutbox):
             ledger=ledger,
             metrics=metrics,
         )
+        self._grouped: Grouped[_About, object] = Grouped(
+            self._write_all,
+            see_through=database.see_through,
+            may_be_ones_fault=_may_be_ones_fault,
+            limit=_DELIVERIES_TOGETHER,
+        )
+
+    async def _write_about(self, delivery: Delivery, work: Callable[[Connection], T]) -> T:
+        outcome = await self._grouped.submit(_About((delivery.envelope.customer_address, delivery.id), work))
+        if isinstance(outcome, LeaseLost):
+            raise outcome
+        return cast("T", outcome)
+
+    async def _write_all(self, group: Sequence[_About]) -> Sequence[object]:
+        return await self._database.write(lambda connection: _all_of(connection, group))
+
+
+def _all_of(connection: Connection, group: Sequence[_About]) -> list[object]:
+    """Do them in the order of their keys, so that two agents lock chains and envelopes in the same order."""
+    outcomes: list[object] = [None] * len(group)
+    for place, about in sorted(enumerate(group), key=lambda each: each[1].key):
+        try:
+            outcomes[place] = about.work(connection)
+        except LeaseLost as lost:  # it has not written anything
+            outcomes[place] = lost
+    return outcomes
 
 
 class _Recording:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.errors import LeaseLost
@@ -43,6 +43,8 @@ from ocn_permission_agent.outbox.store import (
 from ocn_permission_agent.outbox.tidying import Tidying
 from ocn_permission_agent.store.database import Connection, Database, Row
 from ocn_permission_agent.store.sql import Sql
+
+T = TypeVar("T")
 
 
 class Recording(Protocol):
@@ -136,7 +138,7 @@ class StoredOutbox:
                 started_at_us=to_us(at),
             )
 
-        await self._database.write(work)
+        await self._write_about(delivery, work)
         return started
 
     async def settle(
@@ -168,7 +170,7 @@ class StoredOutbox:
                 self._recording.forget()
             return standing
 
-        return await self._database.write(work)
+        return await self._write_about(delivery, work)
 
     async def recover(self, now: datetime) -> tuple[Interrupted, ...]:
         """See `OutboxStore.recover`."""
@@ -295,6 +297,10 @@ class StoredOutbox:
         )
 
     # --------------------------------------------------------------------------------------------------------------
+
+    async def _write_about(self, delivery: Delivery, work: Callable[[Connection], T]) -> T:  # noqa: ARG002  where it matters
+        """Write something about a delivery that is held. If it is not any more, `work` says so before it writes."""
+        return await self._database.write(work)
 
     def _standing(
         self,
