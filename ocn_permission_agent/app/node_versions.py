@@ -115,6 +115,6 @@ def _is_node(info: Answer) -> bool:
         return False
     try:
         msgspec.json.decode(info.body, type=_NodeInfo)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return True

@@ -24,6 +24,8 @@ from ocn_permission_agent.ocn.version import NodeVersion
 #: no OCPI object comes near it; the proxy's own limit for bodies is lower
 SIZE_LIMIT_BYTES = 64 * 1024 * 1024
 
+#: Python's and orjson's readers and writers let no other thread run meanwhile; the long way does
+_SHORT_CUT_BYTES = 256 * 1024
 #: orjson writes nothing that is nested deeper
 _SHORT_CUT_DEPTH = 254
 _LONG_STRING = re.compile(rf'"(?:[^"\\]|\\.){{{NAME_LENGTH_LIMIT}}}', re.DOTALL)
@@ -43,7 +45,7 @@ def canonical(text: bytes, *, version: NodeVersion, depth_limit: int = DEPTH_LIM
     if len(text) > SIZE_LIMIT_BYTES:
         raise CanonicalError(f"JSON is larger than {SIZE_LIMIT_BYTES} bytes")
     characters = decode(text)
-    if depth_limit >= _SHORT_CUT_DEPTH:
+    if depth_limit >= _SHORT_CUT_DEPTH and len(text) <= _SHORT_CUT_BYTES:
         written = _short_cut(characters, version)
         if written is not None:
             return written

@@ -57,7 +57,7 @@ def read_reply(http_status: int, body: bytes) -> OcpiReply:
     """
     try:
         envelope = _DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return OcpiReply(http_status=http_status, status_code=None, status_message="")
     return OcpiReply(
         http_status=http_status,

@@ -8,6 +8,7 @@ the text is that of another version. Then `send` learns, asks for consent again,
 attempt.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
@@ -23,9 +24,12 @@ from ocn_permission_agent.ocpi.route import InterfaceRole, Module
 from ocn_permission_agent.outbox.after_attempt import Decision, held, withdrawn
 from ocn_permission_agent.outbox.answer import EXCERPT_LIMIT, NodeFault, Reading, read_answer, read_no_answer
 from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery
-from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.outbox.settings import DeliverySettings, DirectRoute
 from ocn_permission_agent.outbox.signing import Signing, SigningMemory
 from ocn_permission_agent.outbox.writing import ForNode, Ready, Writer
+
+#: the worst body of this size takes some 50 ms to be written: nobody waits longer for the loop
+_WRITTEN_AT_ONCE_BYTES = 8 * 1024
 
 
 class Index(Protocol):
@@ -147,7 +151,7 @@ class Courier:
         """A signed message for the node of the provider, or why there is none."""
         direct = self._settings.of(delivery.provider).direct
         if direct is not None:
-            return self.judge(delivery) or self._writer.written(delivery, direct)
+            return self.judge(delivery) or await self._written(delivery, direct)
         route = self._view.index.route_to(delivery.provider_address)
         version = None if route is None else await self._versions.version_of(route)
         signed = await self._signing.wanted(delivery.provider, delivery.provider_address)
@@ -159,7 +163,14 @@ class Courier:
             return held("C11: no node is known for the provider", now=self._clock.now())
         if version is None:
             return held("version: it is unclear which one the provider's node speaks", now=self._clock.now())
-        return self._writer.written(delivery, ForNode(route=route, version=version, signed=signed))
+        return await self._written(delivery, ForNode(route=route, version=version, signed=signed))
+
+    async def _written(self, delivery: Delivery, where: ForNode | DirectRoute) -> Ready | Decision:
+        """The message; a large one is written beside the loop, and consent asked for again afterwards."""
+        if len(delivery.envelope.request.body) <= _WRITTEN_AT_ONCE_BYTES:
+            return self._writer.written(delivery, where)
+        written = await asyncio.to_thread(self._writer.written, delivery, where)
+        return self.judge(delivery) or written
 
     async def send(self, ready: Ready) -> Attempt:
         """Post it. Never raises for what may happen on the way."""
@@ -221,7 +232,7 @@ class Courier:
                 wanted = replace(node, version=version)
             case _:
                 return None
-        written = self._writer.written(delivery, wanted)
+        written = await self._written(delivery, wanted)
         return written if isinstance(written, Ready) else None
 
 

@@ -54,5 +54,5 @@ def cdr_id(body: bytes) -> str:
     """The id of a CDR; of one whose body names none, a digest of the body, so that it still is one thing."""
     try:
         return _IDENTIFIED.decode(body).id
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return "sha256:" + hashlib.sha256(body).hexdigest()

@@ -86,7 +86,7 @@ def brings_periods(request: OcpiRequest) -> bool:
         return False
     try:
         return _PERIODS.decode(request.body).charging_periods is not msgspec.UNSET
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return True
 
 

@@ -4,6 +4,9 @@ import zlib
 
 import brotli
 
+#: more than anybody applies in good faith; each step may take as long as the limit allows
+_MOST_CODINGS = 3
+
 
 def plain(body: bytes, content_encoding: str, *, limit_bytes: int) -> bytes | None:
     """The decoded bytes, or None if they cannot be read or would be more than `limit_bytes`.
@@ -15,6 +18,8 @@ def plain(body: bytes, content_encoding: str, *, limit_bytes: int) -> bytes | No
     """
     if not content_encoding:
         return body
+    if content_encoding.count(",") >= _MOST_CODINGS:
+        return None
     codings = [word.strip().lower() for word in content_encoding.split(",") if word.strip()]
     for coding in reversed(codings):
         decoded = _undo(coding, body, limit_bytes)

@@ -69,3 +69,9 @@ def test_a_body_that_is_no_ocpi_reply_has_no_status(body: bytes) -> None:
 def test_data_of_a_reply_is_left_alone() -> None:
     reply = read_reply(200, b'{"data":[{"status_code":2001}],"status_code":1000,"timestamp":"x"}')
     assert (reply.status_code, reply.status_message) == (1000, "")
+
+
+@pytest.mark.parametrize("opening", [b'{"a":', b"["])
+def test_a_reply_without_end_of_nesting_is_unreadable(opening: bytes) -> None:
+    assert outcome_of(read_reply(200, opening * 100_000)) is Outcome.UNKNOWN
+    assert read_reply(200, b'{"data":' + opening * 100_000 + b"1").status_code is None

@@ -35,3 +35,12 @@ def test_what_is_cut_spoiled_or_too_large_is_not_read(coding: str) -> None:
 
 def test_unknown_codings_are_not_read() -> None:
     assert plain(b"text", "zstd", limit_bytes=100) is None
+
+
+def test_codings_without_end_are_not_followed() -> None:
+    packed = b"x"
+    for _ in range(3):
+        packed = gzip.compress(packed)
+    assert plain(packed, "gzip, gzip, gzip", limit_bytes=1000) == b"x"
+    assert plain(gzip.compress(packed), "gzip, gzip, gzip, gzip", limit_bytes=1000) is None
+    assert plain(b"x", ",".join(["identity"] * 5000), limit_bytes=1000) is None
