@@ -69,7 +69,12 @@ class Agent:
             clock=clock, max_staleness_seconds=config.chain.max_staleness_seconds, metrics=self._metrics
         )
         self._keeping = Keeping(
-            config.store, on_drained=self._wake_dispatcher, clock=clock, metrics=self._metrics, log=log
+            config.store,
+            gap_days=config.delivery.ledger_days,
+            on_drained=self._wake_dispatcher,
+            clock=clock,
+            metrics=self._metrics,
+            log=log,
         )
         self._engine: Engine | None = None
         self._notes = NotCopiedBook()

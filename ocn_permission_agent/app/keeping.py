@@ -10,6 +10,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 from ocn_permission_agent.app.membership import Shared
@@ -37,6 +38,7 @@ class Keeping:
 
     Args:
         store: where it is; the files lie beside it.
+        gap_days: for how long gaps are remembered: as long as the ledger.
         on_drained: told when what waited in the spool has reached the store.
         clock: everybody's.
         metrics: instruments.
@@ -44,9 +46,17 @@ class Keeping:
     """
 
     def __init__(
-        self, store: StoreSettings, *, on_drained: Callable[[], None], clock: Clock, metrics: Metrics, log: Log
+        self,
+        store: StoreSettings,
+        *,
+        gap_days: float,
+        on_drained: Callable[[], None],
+        clock: Clock,
+        metrics: Metrics,
+        log: Log,
     ) -> None:
         self._settings = store
+        self._gaps_kept = timedelta(days=gap_days)
         self._clock = clock
         self._log = log
         self.intents = Intents(store.beside("intents"))
@@ -100,7 +110,7 @@ class Keeping:
         while True:
             written = self._store()
             await self._generation.go_on(written)
-            await written.forget(self._clock.now())
+            await written.forget(before=self._clock.now() - self._gaps_kept)
             await self._clock.sleep(RAISED_EVERY_SECONDS)
 
     async def close(self) -> None:

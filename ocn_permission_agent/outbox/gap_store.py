@@ -1,6 +1,6 @@
 """What the recorder keeps in the store beside the copies: gaps, how far the spool is emptied, and the generation."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from ocn_permission_agent.outbox.gaps import DETAILS_PER_HOUR, Gap, Gaps, GapSum, hour_of
@@ -13,8 +13,6 @@ from ocn_permission_agent.store.backup import BACKUP_MARK
 from ocn_permission_agent.store.database import Connection, Database, Row
 from ocn_permission_agent.store.sql import Sql
 
-#: how long gaps are remembered: as long as the ledger (delivery.md "Store", 13 months)
-KEPT = timedelta(days=396)
 #: rows of ``meta``; the spool's is written by `SqliteOutbox.record_spooled`
 _SPOOL = "spool"
 _SEEN = "last_seen_us"
@@ -69,14 +67,13 @@ class StoredGaps:
         rows = await self._database.read(lambda connection: self._sql.rows(connection, "newest", most=most))
         return tuple((_read_gap(row), row["count"]) for row in rows)
 
-    async def forget(self, now: datetime) -> None:
-        """Let go of those that are older than `KEPT`.
+    async def forget(self, *, before: datetime) -> None:
+        """Let go of those that are older.
 
         Raises:
             StoreUnavailable: again later.
         """
-        before = to_us(now - KEPT)
-        await self._database.write(lambda connection: self._sql.do(connection, "forget", before_us=before))
+        await self._database.write(lambda connection: self._sql.do(connection, "forget", before_us=to_us(before)))
 
     async def spool_mark(self) -> Mark | None:
         """How far the spool is emptied; None if there never was one.

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ocn_permission_agent.outbox.gap_store import KEPT, StoredGaps
+from ocn_permission_agent.outbox.gap_store import StoredGaps
 from ocn_permission_agent.outbox.gaps import DETAILS_PER_HOUR, Gap, Gaps, GapSum
 from ocn_permission_agent.outbox.generation import StoredGeneration
 from ocn_permission_agent.store.database import Database
@@ -77,9 +77,9 @@ async def test_sums_that_are_noted_at_once_add_up(database: Database) -> None:
 async def test_old_gaps_are_forgotten(database: Database) -> None:
     store = StoredGaps(database)
     await store.note(Gaps(details=(gap(),), sums=()))
-    await store.forget(AT + KEPT - timedelta(hours=1))
+    await store.forget(before=AT - timedelta(hours=1))
     assert len(await store.totals()) == 1
-    await store.forget(AT + KEPT + timedelta(hours=1))
+    await store.forget(before=AT + timedelta(hours=1))
     assert await store.totals() == ()
 
 
