@@ -25,6 +25,8 @@ async def test_node_that_is_not_up_gives_502_and_the_connection_goes_on(consent:
             assert ocpi_status(await line.ask(a_put())) == (502, 4003)
         assert house.count("gaps", reason="unknown_outcome") == 0
         assert house.outbox.plans == []
+        (told,) = [line for line in house.log.lines if "node_unreachable" in line]
+        assert told.startswith("warning request.refused"), "once a second, not for every request"
 
 
 @BOTH
