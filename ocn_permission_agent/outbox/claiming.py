@@ -106,7 +106,7 @@ class Claiming:
         """
         values = {"delivery_id": delivery.id, "lease": delivery.lease, "lease_us": self._lease["lease_us"]}
         if self._sql.row(connection, "hold_lane", **values) is None:
-            raise LeaseLost(f"the lane of delivery {delivery.id} was taken over by another agent")
+            raise lost_to_another(delivery)
 
     def renew(self, connection: Connection, under_way: Collection[Delivery]) -> None:
         """Hold the lanes of these for a whole lease from now on, but for those that were taken over."""
@@ -238,6 +238,11 @@ class Claiming:
             self._settling.decide(connection, delivery_id, decision)
         attempts = max(row["attempts"] for row in run if row["id"] == by["id"] or row["id"] in superseded)
         self._sql.do(connection, "inherit_attempts", id=by["id"], attempts=attempts)
+
+
+def lost_to_another(delivery: Delivery) -> LeaseLost:
+    """What who has lost a lane is told."""
+    return LeaseLost(f"the lane of delivery {delivery.id} was taken over by another agent")
 
 
 def _class_of(row: Row) -> DeliveryClass:

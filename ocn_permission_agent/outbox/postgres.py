@@ -6,20 +6,21 @@ shares a transaction too: the ledger chains the outcomes of one customer, so apa
 commits.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar, cast
 
 from ocn_permission_agent.errors import LeaseLost, StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
-from ocn_permission_agent.outbox.claiming import Holding
-from ocn_permission_agent.outbox.grouped import Grouped
+from ocn_permission_agent.outbox.claiming import Holding, lost_to_another
+from ocn_permission_agent.outbox.grouped import GROUP_LIMIT, Grouped
 from ocn_permission_agent.outbox.grouping import Verdicts
 from ocn_permission_agent.outbox.model import CopyPlan, Delivery
 from ocn_permission_agent.outbox.postgres_recording import GroupRecording
 from ocn_permission_agent.outbox.prepared import Planning, Prepared
+from ocn_permission_agent.outbox.rows import span_us, to_us
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.settling import Ledger
 from ocn_permission_agent.outbox.spool import Mark
@@ -36,14 +37,21 @@ RENEWED_EVERY = timedelta(seconds=40)
 _DELIVERIES_TOGETHER = 32
 
 T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741  an item
+O = TypeVar("O")  # noqa: E741  its outcome
 
 
 @dataclass(frozen=True, slots=True)
 class _About:
-    """Something to be written about a delivery; `key` is its customer's address and its id."""
+    """Something to be written about a delivery."""
 
-    key: tuple[str, int]
+    delivery: Delivery
     work: Callable[[Connection], object]
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What is done with several is done in the order of it."""
+        return self.delivery.envelope.customer_address, self.delivery.id
 
 
 def unguarded(connection: Connection) -> None:
@@ -85,32 +93,51 @@ class PostgresOutbox(StoredOutbox):
             ledger=ledger,
             metrics=metrics,
         )
-        self._grouped: Grouped[_About, object] = Grouped(
-            self._write_all,
-            see_through=database.see_through,
-            may_be_ones_fault=_may_be_ones_fault,
-            limit=_DELIVERIES_TOGETHER,
-        )
+        self._group_sql = Sql.of("outbox", "postgres", "recording")
+        self._settled: Grouped[_About, object] = _grouped(database, self._settle_all, _DELIVERIES_TOGETHER)
+        self._started: Grouped[tuple[Delivery, int], bool] = _grouped(database, self._start_all, GROUP_LIMIT)
 
     async def _write_about(self, delivery: Delivery, work: Callable[[Connection], T]) -> T:
-        outcome = await self._grouped.submit(_About((delivery.envelope.customer_address, delivery.id), work))
+        outcome = await self._settled.submit(_About(delivery, work))
         if isinstance(outcome, LeaseLost):
             raise outcome
         return cast("T", outcome)
 
-    async def _write_all(self, group: Sequence[_About]) -> Sequence[object]:
-        return await self._database.write(lambda connection: _all_of(connection, group))
+    async def start(self, delivery: Delivery, *, at: datetime) -> Delivery:
+        """See `OutboxStore.start`. All that start at the same time are one statement."""
+        started = replace(delivery, attempts=delivery.attempts + 1)
+        if not await self._started.submit((started, to_us(at))):
+            raise lost_to_another(delivery)
+        return started
 
+    async def _settle_all(self, group: Sequence[_About]) -> Sequence[object]:
+        return await self._database.write(lambda connection: self._all_of(connection, group))
 
-def _all_of(connection: Connection, group: Sequence[_About]) -> list[object]:
-    """Do them in the order of their keys, so that two agents lock chains and envelopes in the same order."""
-    outcomes: list[object] = [None] * len(group)
-    for place, about in sorted(enumerate(group), key=lambda each: each[1].key):
-        try:
-            outcomes[place] = about.work(connection)
-        except LeaseLost as lost:  # it has not written anything
-            outcomes[place] = lost
-    return outcomes
+    def _all_of(self, connection: Connection, group: Sequence[_About]) -> list[object]:
+        """Lanes are locked in the order of their keys, chains and envelopes in one order too: see the schema."""
+        self._lock_lanes(connection, [about.delivery for about in group])
+        outcomes: list[object] = [None] * len(group)
+        for place, about in sorted(enumerate(group), key=lambda each: each[1].key):
+            try:
+                outcomes[place] = about.work(connection)
+            except LeaseLost as lost:  # it has not written anything
+                outcomes[place] = lost
+        return outcomes
+
+    async def _start_all(self, group: Sequence[tuple[Delivery, int]]) -> Sequence[bool]:
+        rows = [(each.id, each.lease, each.attempts, at_us) for each, at_us in group]
+
+        def work(connection: Connection) -> Sequence[bool]:
+            self._lock_lanes(connection, [each for each, _ in group])
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            values = [*columns, span_us(self._holding.lease)]
+            begun = {row["id"] for row in connection.execute(self._group_sql["start_all"], values)}
+            return [each.id in begun for each, _ in group]
+
+        return await self._database.write(work)
+
+    def _lock_lanes(self, connection: Connection, deliveries: Sequence[Delivery]) -> None:
+        connection.execute(self._group_sql["lock_lanes_of"], ([each.id for each in deliveries],))
 
 
 class _Recording:
@@ -123,7 +150,7 @@ class _Recording:
         self._guard = guard
         self._planning = Planning(settings)
         self._recording = GroupRecording(Sql.of("outbox", "postgres", "recording"), self._planning)
-        self._grouped = Grouped(self._write, see_through=database.see_through, may_be_ones_fault=_may_be_ones_fault)
+        self._grouped: Grouped[Prepared, Verdicts] = _grouped(database, self._write, GROUP_LIMIT)
 
     async def record(self, plan: CopyPlan) -> Verdicts:
         return await self._grouped.submit(self._planning.prepared(plan))
@@ -155,6 +182,12 @@ class _Recording:
             for prepared in group
         )
         return [None if alone is None else alone[0] for alone in each_alone]
+
+
+def _grouped(
+    database: PostgresDatabase, write: Callable[[Sequence[I]], Awaitable[Sequence[O]]], limit: int
+) -> Grouped[I, O]:
+    return Grouped(write, see_through=database.see_through, may_be_ones_fault=_may_be_ones_fault, limit=limit)
 
 
 def _may_be_ones_fault(error: Exception) -> bool:

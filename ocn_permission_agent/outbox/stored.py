@@ -16,7 +16,7 @@ from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.breaker import Breaker
-from ocn_permission_agent.outbox.claiming import Claiming, Holding
+from ocn_permission_agent.outbox.claiming import Claiming, Holding, lost_to_another
 from ocn_permission_agent.outbox.grouping import Verdicts
 from ocn_permission_agent.outbox.model import Attempt, CopyPlan, Delivery, DeliveryState
 from ocn_permission_agent.outbox.module_pause import ModulePause
@@ -158,7 +158,7 @@ class StoredOutbox:
                 raise LeaseLost(f"delivery {delivery.id} is not in the store")
             standing = self._standing(connection, place, breaker_step, pause_step)
             if not self._sql.rows(connection, "lock_lane", id=delivery.id, lease=delivery.lease)[0]["held"]:
-                raise LeaseLost(f"the lane of delivery {delivery.id} was taken over by another agent")
+                raise lost_to_another(delivery)
             if attempt is None:
                 self._settling.drop_open_attempt(connection, delivery)
             else:

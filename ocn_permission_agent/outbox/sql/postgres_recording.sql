@@ -1,4 +1,5 @@
--- The statements of outbox/postgres_recording.py: each for a whole group of plans at once, columns as arrays.
+-- The statements of outbox/postgres_recording.py and of outbox/postgres.py: each for a whole group at once, columns as
+-- arrays.
 
 -- name: find_scopes
 SELECT k.n, s.id AS scope_id, c.id AS channel_id, c.still_since_us, c.stood_still_us, p.party
@@ -115,3 +116,25 @@ SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]);
 
 -- name: keep_spool_mark
 INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+
+-- name: lock_lanes_of
+SELECT l.id FROM lanes l WHERE l.id IN (SELECT d.lane_id FROM deliveries d WHERE d.id = ANY($1::bigint[]))
+ORDER BY l.key
+FOR NO KEY UPDATE;
+
+-- name: start_all
+-- Those whose lane is held still begin, and hold it for a whole lease from now on, however late it is.
+WITH asked AS (
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::int[], $4::bigint[]) AS k (id, lease, number, started_at_us)
+), held AS (
+    UPDATE lanes SET leased_until_us = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $5::bigint
+    FROM asked JOIN deliveries d ON d.id = asked.id
+    WHERE lanes.id = d.lane_id AND lanes.in_flight AND lanes.head_id = d.id AND lanes.lease_number = asked.lease
+    RETURNING d.id
+), counted AS (
+    UPDATE deliveries SET attempts = attempts + 1 WHERE id IN (SELECT id FROM held)
+), begun AS (
+    INSERT INTO attempts (delivery_id, number, started_at_us)
+    SELECT asked.id, asked.number, asked.started_at_us FROM asked JOIN held ON held.id = asked.id
+)
+SELECT id FROM held;
