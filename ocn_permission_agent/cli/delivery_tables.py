@@ -76,17 +76,17 @@ def show_story(document: Row, *, console: Console | None = None) -> None:
         known = True
         out.print(
             Text(
-                f"Not sent to {each['provider']} again at {_time(each['noted_at'])}: it repeated delivery "
+                f"Not sent to {each['provider']} again at {_moment(each['noted_at'])}: it repeated delivery "
                 f"{each['delivery']} (this time it was said to {each['receiver']})."
             )
         )
     for each in document["not_copied"]:
         known = True
         why = _WHY_NOT.get(each["reason"], each["reason"])
-        out.print(Text(f"Not copied: {each['method']} {each['module']} at {_time(each['noted_at'])}, because {why}."))
+        out.print(Text(f"Not copied: {each['method']} {each['module']} at {_moment(each['noted_at'])}, because {why}."))
     for each in document["gaps"]:
         known = True
-        out.print(Text(f"A gap: it could not be recorded at {_time(each['at'])} ({each['reason']})."))
+        out.print(Text(f"A gap: it could not be recorded at {_moment(each['at'])} ({each['reason']})."))
     if not known:
         out.print(
             Text(
@@ -111,10 +111,10 @@ def _facts(document: Row) -> Iterable[tuple[str, object]]:
     yield "Provider", f"{document['provider']} {document['provider_address']}"
     yield "Agreement", f"{document['agreement']['transaction_hash']} log {document['agreement']['log_index']}"
     yield "Correlation id", document["correlation_id"]
-    yield "Recorded", _time(document["recorded_at"])
-    yield "Ended", _time(document["ended_at"])
-    yield "Next try", _time(document["next_attempt_at"])
-    yield "Window ends", _time(document["expires_at"])
+    yield "Recorded", _moment(document["recorded_at"])
+    yield "Ended", _moment(document["ended_at"])
+    yield "Next try", _moment(document["next_attempt_at"])
+    yield "Window ends", _moment(document["expires_at"])
     yield "Payload", "kept" if document["payload_kept"] else "erased"
 
 
@@ -152,8 +152,13 @@ def _state(document: Row) -> str:
 
 
 def _time(text: str | None) -> str | None:
-    """``2026-03-01 10:00:00 UTC`` without its zone, which the heading or the reader knows."""
+    """``2026-03-01 10:00:00`` below a heading that names the zone."""
     return None if text is None else text[:19].replace("T", " ")
+
+
+def _moment(text: str | None) -> str | None:
+    """``2026-03-01 10:00:00 UTC``."""
+    return None if text is None else f"{_time(text)} UTC"
 
 
 def _took(tried: Row) -> str | None:
@@ -166,11 +171,9 @@ def _took(tried: Row) -> str | None:
 def _console() -> Console:
     """As wide as the terminal; where there is none, lines are not broken, for those who search in them."""
     console = Console(highlight=False, markup=False, emoji=False)
-    return (
-        console
-        if console.is_terminal or "COLUMNS" in os.environ
-        else Console(highlight=False, markup=False, emoji=False, width=_UNBROKEN)
-    )
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _UNBROKEN
+    return console
 
 
 def _table(*columns: str, folded: str) -> Table:
