@@ -15,7 +15,7 @@ import asyncpg
 from asyncpg.transaction import Transaction
 
 from ocn_permission_agent.clock import Clock
-from ocn_permission_agent.errors import StoreMismatch, StoreUnavailable
+from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.store import bridge
 from ocn_permission_agent.store.database import Connection
@@ -23,12 +23,12 @@ from ocn_permission_agent.store.lock import take_lock
 from ocn_permission_agent.store.migrations import Migration, shipped_migrations
 from ocn_permission_agent.store.postgres_connection import Again, Link, PostgresConnection, translated
 from ocn_permission_agent.store.postgres_migrations import demand_current, migrate
+from ocn_permission_agent.store.postgres_server import examine
 
 T = TypeVar("T")
 
 #: of one agent
 CONNECTIONS = 10
-_OLDEST_SERVER = 140_000
 _CONNECT_SECONDS = 5.0
 #: for one statement: the server gives it up first, and tells why; then we do, whether the server can be heard or not
 _STATEMENT_SECONDS = 10.0
@@ -50,11 +50,6 @@ _TRIES = 10
 _SHORTEST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 _CLOSING_SECONDS = 5.0
-_TELL_SERVER = """
-SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS version_name,
-       current_setting('synchronous_commit') AS synchronous_commit, current_setting('fsync') AS fsync,
-       pg_is_in_recovery() AS standby, current_setting('server_encoding') AS encoding
-"""
 
 
 class PostgresDatabase:
@@ -147,7 +142,7 @@ class PostgresDatabase:
         database = cls(pool, clock=clock, metrics=metrics)
         async with _or_closed(database), database._link("opened") as link:
             with translated("opened"):
-                await _examine(link, read_only=read_only)
+                await examine(link, read_only=read_only)
         return database
 
     async def write(self, work: Callable[[Connection], T]) -> T:
@@ -220,29 +215,19 @@ class PostgresDatabase:
             task.exception()  # whoever was interested has it; a cancelled caller is not
 
     async def _until_undisturbed(self, work: Callable[[Connection], T]) -> T:
-        def whole(link: Link) -> T:
-            connection = PostgresConnection(link, doing="written")
-            value = work(connection)
-            for each in self._before_commit:
-                each(connection)
-            return value
-
-        return await self._again_and_again(lambda link: bridge.run(lambda: whole(link)))
-
-    async def _again_and_again(self, work: Callable[[Link], Coroutine[Any, Any, T]]) -> T:
         for _ in range(_TRIES - 1):
             with contextlib.suppress(Again):
                 return await self._in_transaction(work)
         return await self._in_transaction(work)
 
-    async def _in_transaction(self, work: Callable[[Link], Coroutine[Any, Any, T]]) -> T:
+    async def _in_transaction(self, work: Callable[[Connection], T]) -> T:
         try:
             async with self._link("written") as link:
                 with translated("written"):
                     transaction = link.transaction()
                     await transaction.start()
                     try:
-                        value = await work(link)
+                        value = await bridge.run(lambda: self._whole(link, work))
                     except BaseException as error:
                         await _undo(link, transaction, because=error)
                         raise
@@ -253,6 +238,13 @@ class PostgresDatabase:
             for told in self._undone:
                 told()
             raise
+        return value
+
+    def _whole(self, link: Link, work: Callable[[Connection], T]) -> T:
+        connection = PostgresConnection(link, doing="written")
+        value = work(connection)
+        for each in self._before_commit:
+            each(connection)
         return value
 
     @contextlib.asynccontextmanager
@@ -304,29 +296,6 @@ async def _undo(link: Link, transaction: Transaction, *, because: BaseException)
 
 async def _nothing_to_reset(link: Link) -> None:
     """Work leaves nothing behind in its session; asyncpg's own way would cost each piece a round trip more."""
-
-
-async def _examine(link: Link, *, read_only: bool) -> None:
-    """Make sure that the server can be relied on.
-
-    Raises:
-        StoreUnavailable: a standby.
-        StoreMismatch: too old, or it may lose what it has acknowledged.
-    """
-    row = await link.fetchrow(_TELL_SERVER)
-    if row is None:
-        raise StoreUnavailable("the store cannot be opened: PostgreSQL does not tell its settings")
-    if row["version"] < _OLDEST_SERVER:
-        raise StoreMismatch(f"PostgreSQL {row['version_name']} is too old: 14 or later is needed")
-    if row["encoding"] != "UTF8":
-        raise StoreMismatch(f"the database has the encoding {row['encoding']}: UTF8 is needed")
-    if read_only:
-        return
-    if row["standby"]:
-        raise StoreUnavailable("the store cannot be written: this PostgreSQL server is a standby")
-    for setting in ("synchronous_commit", "fsync"):
-        if row[setting] == "off":
-            raise StoreMismatch(f"{setting} is off in PostgreSQL: copies that were acknowledged could be lost")
 
 
 def _dumped(connection: Connection) -> str:

@@ -12,6 +12,7 @@ import pytest
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.errors import StoreMismatch, StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.store import bridge
 from ocn_permission_agent.store.database import Connection
 from ocn_permission_agent.store.migrations import Migration, shipped_migrations
 from ocn_permission_agent.store.postgres import PostgresDatabase
@@ -72,13 +73,16 @@ async def test_two_that_stand_in_each_others_way_both_succeed(database: Postgres
         await add(database, text)
     undone: list[str] = []
     database.on_undone(lambda: undone.append("told"))
+    meeting, met = asyncio.Barrier(2), set[str]()
 
     def both(connection: Connection, first: str, second: str) -> None:
         for text in (first, second):
             connection.execute("UPDATE notes SET text = text || '!' WHERE text LIKE :like", {"like": f"{text}%"})
-            connection.execute("SELECT pg_sleep(0.1)")
+            if first not in met:  # each has what the other wants
+                met.add(first)
+                bridge.wait(meeting.wait())
 
-    async with asyncio.TaskGroup() as group:
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         group.create_task(database.write(lambda connection: both(connection, "left", "right")))
         group.create_task(database.write(lambda connection: both(connection, "right", "left")))
     assert sorted(await texts(database)) == ["left!!", "right!!"]
