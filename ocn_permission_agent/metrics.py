@@ -49,6 +49,7 @@ class Metrics:
             "leases_lost", "Deliveries dropped because another agent has taken their lane over.", ("provider",)
         )
         self.consent_view_age_seconds = gauge("consent_view_age_seconds", "Age of what we know of the chain.")
+        self.watches_chain = gauge("watches_chain", "1 while this agent follows the chain, for all on its store.")
         self.chain_head_lag_blocks = gauge(
             "chain_head_lag_blocks", "Blocks between the endpoint's head and the highest one seen.", ("endpoint",)
         )

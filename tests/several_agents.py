@@ -8,7 +8,7 @@ import asyncio
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -204,20 +204,17 @@ class Fleet:
         await agent.start()
         self.customers.up.add(agent.proxy_url)
 
-    async def until_settled(self, *, seconds: float = 120) -> list[dict[str, Any]]:
-        """Wait until nothing is owed and nothing waits anywhere; what each agent says then."""
-        async with asyncio.timeout(seconds):
-            while True:
-                found = [await agent.status_if_open() for agent in self.agents]
-                if all(status is not None and _settled(status) for status in found):
-                    return [status for status in found if status is not None]
-                await asyncio.sleep(0.2)
+    async def until_settled(self, *, seconds: float = 120, agents: Sequence[AgentProcess] = ()) -> None:
+        """Wait until nothing is owed and nothing waits anywhere, at some agents or all."""
+        await self.until(_settled, seconds=seconds, agents=agents)
 
-    async def until(self, holds: Any, *, seconds: float = 60) -> None:
-        """Wait until every agent's status is such."""
+    async def until(
+        self, holds: Callable[[dict[str, Any]], bool], *, seconds: float = 60, agents: Sequence[AgentProcess] = ()
+    ) -> None:
+        """Wait until the status of every agent, or of some, is such."""
         async with asyncio.timeout(seconds):
             while True:
-                found = [await agent.status_if_open() for agent in self.agents]
+                found = [await agent.status_if_open() for agent in agents or self.agents]
                 if all(status is not None and holds(status) for status in found):
                     return
                 await asyncio.sleep(0.1)

@@ -248,6 +248,7 @@ def _watch(
         following=following,
         endpoints=endpoints,
         clock=clock,
+        metrics=metrics,
         log=log,
         stopping=stopping,
     )

@@ -14,6 +14,8 @@ from ocn_permission_agent.outbox.gathered import GatheringOutbox
 from ocn_permission_agent.outbox.model import CopyPlan
 
 ROUND_SECONDS = 1.0
+#: for how long agents are waited for in all; one that is killed and started again and again must not hold up the others
+LONGEST_SECONDS = 60.0
 
 
 class Spooling(Protocol):
@@ -74,6 +76,8 @@ class Together:
         self._on_recorded = on_recorded
         self._peers = Peers()
         self._met = 0
+        #: monotonic; since when there has always been one, this or another
+        self._gathering_since: float | None = None
 
     async def arrive(self) -> None:
         """Before this agent takes its first request: what it takes until its store is open goes into its spool.
@@ -109,8 +113,15 @@ class Together:
             now=self._clock.now(), spool_bytes=self._spooling.spooled_bytes, met=self._met
         )
         self._peers.look(others, now)
-        if state.open and self._met == state.number and not self._peers.awaited(others, state.number, now):
-            await self._settle(state.number, others)
+        if not state.open:
+            self._gathering_since = None
+            return
+        if self._gathering_since is None:
+            self._gathering_since = now
+        patient = now - self._gathering_since < LONGEST_SECONDS
+        if patient and (self._met < state.number or self._peers.awaited(others, state.number, now)):
+            return
+        await self._settle(state.number, others)
 
     async def leave(self) -> None:
         """End in good order.

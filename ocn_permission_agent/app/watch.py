@@ -24,6 +24,7 @@ from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.cluster.lease import LEASE_SECONDS, RENEW_SECONDS, Lease
 from ocn_permission_agent.errors import AgentError, LeaseLost, StoreUnavailable
 from ocn_permission_agent.log import Log
+from ocn_permission_agent.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class Watch:
         following: what is done meanwhile.
         endpoints: whom the watcher asks.
         clock: paces it.
+        metrics: tell whether this agent is on duty.
         log: one line whenever the turn changes.
         stopping: whether the agent is about to end.
     """
@@ -55,6 +57,7 @@ class Watch:
         following: Following,
         endpoints: Endpoints,
         clock: Clock,
+        metrics: Metrics,
         log: Log,
         stopping: Callable[[], bool],
     ) -> None:
@@ -64,6 +67,7 @@ class Watch:
         self._following = following
         self._endpoints = endpoints
         self._clock = clock
+        self._metrics = metrics
         self._log = log
         self._stopping = stopping
         self._on_duty = False
@@ -131,6 +135,7 @@ class Watch:
         """Be on duty until the lease is lost."""
         self._following.rest()
         self._on_duty = True
+        self._metrics.watches_chain.set(1)
         self._log.info("watch.begun")
         try:
             async with asyncio.TaskGroup() as group:
@@ -141,6 +146,7 @@ class Watch:
                     worker.cancel()
         finally:
             self._on_duty = False
+            self._metrics.watches_chain.set(0)
         self._log.warning("watch.lost")
 
     async def _supervised(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
