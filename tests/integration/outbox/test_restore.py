@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.errors import StoreRestored, StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.after_attempt import after_attempt
 from ocn_permission_agent.outbox.gap_store import StoredGaps
@@ -227,3 +227,15 @@ async def test_a_number_in_the_store_never_falls(operator: Operator) -> None:
         await running.gaps.raise_generation(50, era="", now=operator.clock.now())
         await running.gaps.raise_generation(7, era="", now=operator.clock.now())
         assert (await running.gaps.generation()).number == 50
+
+
+async def test_a_store_that_is_put_back_while_it_is_open_is_noticed(operator: Operator) -> None:
+    async with operator.running() as running:
+        operator.clock.step(RAISED_EVERY_SECONDS)
+        await running.generation.go_on(running.gaps)
+        await running.database.write(
+            lambda connection: connection.execute("UPDATE meta SET value = '1' WHERE key = 'generation'")
+        )
+        operator.clock.step(RAISED_EVERY_SECONDS)
+        with pytest.raises(StoreRestored):
+            await running.generation.go_on(running.gaps)

@@ -5,7 +5,7 @@ import pytest
 from structlog.testing import CapturingLogger
 
 from ocn_permission_agent.app.supervise import pause_before_restart, supervise
-from ocn_permission_agent.errors import ChainUnavailable
+from ocn_permission_agent.errors import ChainUnavailable, StoreRestored
 from tests.fakes import FakeClock
 
 
@@ -49,3 +49,14 @@ async def test_a_loop_that_was_asked_to_stop_ends_without_an_alarm() -> None:
 def test_pauses_double_up_to_a_minute(failures: int, pause: float) -> None:
     assert pause_before_restart(failures, spread=0.5) == pytest.approx(pause)
     assert pause_before_restart(failures, spread=0.0) == pytest.approx(pause * 0.8)
+
+
+async def test_what_is_beyond_a_restart_ends_it() -> None:
+    log: Any = CapturingLogger()
+
+    async def loop() -> None:
+        raise StoreRestored("an older one")
+
+    with pytest.raises(StoreRestored):
+        await supervise("keeping", loop, clock=FakeClock(), log=log, beyond=StoreRestored)
+    assert log.calls == []
