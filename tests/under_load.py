@@ -241,6 +241,15 @@ async def a_field(
         yield Field(agent, node, Customers(agent.proxy_url, rate=rate))
 
 
+@asynccontextmanager
+async def locked(store: Path) -> AsyncIterator[None]:
+    """Another program has begun to write and does not end."""
+    with closing(sqlite3.connect(store, isolation_level=None, timeout=20, check_same_thread=False)) as other:
+        await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
 async def until_settled(agent: AgentProcess, *, seconds: float = 60) -> dict[str, Any]:
     """Wait until nothing is owed; the status then."""
     async with asyncio.timeout(seconds):

@@ -79,9 +79,8 @@ class ServerCertificate:
         self._metrics = metrics
         self._log = log
         self._seen = _fingerprint(files)
-        self._newest = server_context(files)
-        #: for the listening socket; connections get the newest
-        self.context = server_context(files)
+        #: for the listening socket; each connection gets the newest
+        self.context = self._newest = server_context(files)
         self.context.sni_callback = self._show_newest
 
     async def follow(self) -> None:

@@ -6,6 +6,7 @@ runs, a server that is down answers "connection refused", and nobody else gets i
 
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -131,3 +132,12 @@ def _bound(port: int) -> socket.socket:
         raise
     bound.setblocking(False)
     return bound
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now, no two alike, for programs that take a port by its number."""
+    with ExitStack() as taken:
+        probes = [taken.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]

@@ -2,18 +2,15 @@
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from ocn_permission_agent.clock import SystemClock
-from ocn_permission_agent.sandbox.serving import Answer, Incoming, LoopbackServer
+from ocn_permission_agent.sandbox.serving import Answer, Incoming, LoopbackServer, free_ports
 from ocn_permission_agent.sandbox.story.agent import AgentFiles, AgentProcess
 from ocn_permission_agent.sandbox.story.bare import a_bare_agent
 from ocn_permission_agent.sandbox.story.world import agent_process
@@ -22,13 +19,7 @@ from tests.faulty_rpc import FaultyRpc, faulty_rpc
 from tests.integration.proxy.house import a_put
 from tests.integration.proxy.wire import OK_BODY, RawNode, ask, listening
 from tests.lonely import address_of, lonely_agent
-from tests.peers.nginx import free_ports
-from tests.under_load import CUSTOMER, Customers, NodeAndService, until_settled
-
-
-async def ready(agent: AgentProcess) -> bool:
-    async with aiohttp.ClientSession() as http, http.get(f"{agent.admin_url}/readyz") as answer:
-        return answer.status == 200
+from tests.under_load import CUSTOMER, Customers, NodeAndService, locked, until_settled
 
 
 async def test_without_node_chain_and_store_it_starts_is_ready_and_answers(tmp_path: Path) -> None:
@@ -37,13 +28,13 @@ async def test_without_node_chain_and_store_it_starts_is_ready_and_answers(tmp_p
     agent = lonely_agent(tmp_path, f"http://127.0.0.1:{port}", store={"url": nowhere})
     await agent.start()
     try:
-        assert await ready(agent)
+        assert await agent.ready()
         answer = await ask(address_of(agent), a_put())
         assert answer.head.startswith(b"HTTP/1.1 502 ")
         assert json.loads(answer.body)["status_code"] == 4003
         async with listening(RawNode(port=port)):
             assert (await ask(address_of(agent), a_put())).body == OK_BODY, "as soon as the node is there"
-        assert await ready(agent)
+        assert await agent.ready()
     finally:
         assert await agent.stop() == 0
     assert "store.unavailable" in agent.files.log.read_text()
@@ -161,14 +152,6 @@ async def place(deployed: Deployment, tmp_path: Path) -> AsyncIterator[Place]:  
         await agent.stop()
 
 
-@asynccontextmanager
-async def locked(store: Path) -> AsyncIterator[None]:
-    with closing(sqlite3.connect(store, isolation_level=None, timeout=20, check_same_thread=False)) as other:
-        await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
-
-
 async def test_trouble_of_chain_store_and_service_fails_no_request_and_loses_no_copy(place: Place) -> None:
     async with place.customers.sending():
         await place.more()
@@ -178,7 +161,7 @@ async def test_trouble_of_chain_store_and_service_fails_no_request_and_loses_no_
         await place.more()
         place.rpc.faults.status, place.rpc.faults.raw_answer = None, b"no JSON at all"
         await place.more()
-        assert await ready(place.agent)
+        assert await place.agent.ready()
         place.rpc.faults.raw_answer = None
         await place.until_fresh(True)
 
@@ -186,7 +169,7 @@ async def test_trouble_of_chain_store_and_service_fails_no_request_and_loses_no_
         await place.more()
         async with locked(place.agent.files.store):
             await place.more()
-            assert await ready(place.agent)
+            assert await place.agent.ready()
         place.node.away = False
         await place.more()
 

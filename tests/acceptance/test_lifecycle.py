@@ -59,7 +59,7 @@ async def probe(agent: AgentProcess, path: str) -> int:
 
 async def until_not_ready(agent: AgentProcess) -> None:
     async with asyncio.timeout(10):
-        while await probe(agent, "/readyz") == 200:
+        while await agent.ready():
             await SystemClock().sleep(0.02)
 
 

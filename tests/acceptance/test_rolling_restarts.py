@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from ocn_permission_agent.clock import SystemClock
-from ocn_permission_agent.sandbox.serving import LoopbackServer
+from ocn_permission_agent.sandbox.serving import LoopbackServer, free_ports
 from ocn_permission_agent.sandbox.story.agent import AgentProcess
 from ocn_permission_agent.sandbox.story.bare import bare_agents
-from tests.peers.nginx import free_ports, nginx
+from tests.peers.nginx import nginx
 from tests.under_load import CUSTOMER, Customers, NodeAndService, recorded, until_settled
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "put-it-before-your-node.md"
@@ -53,24 +52,15 @@ def look(name: str, ready: bool, folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-async def is_ready(agent: AgentProcess, http: aiohttp.ClientSession) -> bool:
-    try:
-        async with http.get(f"{agent.admin_url}/readyz") as answer:
-            return answer.status == 200
-    except aiohttp.ClientError:
-        return False
-
-
 @asynccontextmanager
 async def followed(agents: Sequence[AgentProcess], folder: Path) -> AsyncIterator[None]:
     """What the page's small script does, only more often."""
 
     async def follow() -> None:
-        async with aiohttp.ClientSession() as http:
-            while True:
-                for name, agent in zip("ab", agents, strict=True):
-                    look(name, await is_ready(agent, http), folder)
-                await SystemClock().sleep(LOOK_SECONDS)
+        while True:
+            for name, agent in zip("ab", agents, strict=True):
+                look(name, await agent.ready(), folder)
+            await SystemClock().sleep(LOOK_SECONDS)
 
     async with asyncio.TaskGroup() as group:
         following = group.create_task(follow())

@@ -15,16 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.under_load import DELIVERY, Field, a_field, recorded, until_settled
-
-
-@asynccontextmanager
-async def locked(store: Path) -> AsyncIterator[None]:
-    """Another program has begun to write and does not end."""
-    with closing(sqlite3.connect(store, isolation_level=None, timeout=20, check_same_thread=False)) as other:
-        await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
+from tests.under_load import DELIVERY, Field, a_field, locked, recorded, until_settled
 
 
 @asynccontextmanager

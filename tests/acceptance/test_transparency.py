@@ -15,6 +15,7 @@ from ocn_permission_agent.sandbox.story.bare import a_bare_agent
 from tests.integration.proxy.differential import assert_same, customers, exchanged
 from tests.integration.proxy.house import CUSTOMER, a_put
 from tests.integration.proxy.wire import RawNode, Seen, listening, reply
+from tests.lonely import address_of
 from tests.peers.presence import missing
 from tests.under_load import until_settled
 
@@ -101,11 +102,10 @@ async def test_every_example_object_passes_unchanged(layout: Layout, all_paths: 
                 changed={"node": {"version": layout.version, **layout.node}, "consent": {"copy_commands": ["DE*SVC"]}},
             )
         )
-        host, _, port = agent.proxy_url.removeprefix("http://").partition(":")
         count = 0
         for request in requests(layout, all_paths=all_paths):
             direct = await exchanged(("127.0.0.1", alone.port), alone, request)
-            through = await exchanged((host, int(port)), behind, request)
+            through = await exchanged(address_of(agent), behind, request)
             assert_same(through, direct)
             count += 1
             alone.seen.clear()

@@ -3,8 +3,8 @@
 import asyncio
 import shutil
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.peers.presence import missing
@@ -68,16 +68,6 @@ def find() -> str:
     """Its path; Debian puts it where ordinary people's PATH does not lead."""
     found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     return found or missing("nginx is not on this machine")
-
-
-def free_ports(count: int) -> Iterator[int]:
-    """Ports that are free now, no two alike."""
-    with ExitStack() as taken:
-        probes = [taken.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        ports = [int(probe.getsockname()[1]) for probe in probes]
-    yield from ports
 
 
 def _listens(port: int) -> bool:

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.peers.nginx import free_ports, nginx
+from ocn_permission_agent.sandbox.serving import free_ports
+from tests.peers.nginx import nginx
 from tests.smuggling import Said
 
 _CONTENT = """

@@ -18,11 +18,12 @@ import uvloop
 from hypothesis import HealthCheck, given, settings
 
 from ocn_permission_agent.proxy.settings import NodeSettings, TlsFiles
+from ocn_permission_agent.sandbox.serving import free_ports
 from tests.integration.proxy.differential import Exchange, assert_same, customers
 from tests.integration.proxy.house import SETTINGS, a_house, a_put
 from tests.integration.proxy.messages import Answer, exchanges
 from tests.integration.proxy.wire import OK_BODY, RawNode, line_to, listening, read_reply
-from tests.peers.nginx import free_ports, nginx
+from tests.peers.nginx import nginx
 
 #: what nginx would change by itself is switched off where it can be
 _COMMON = """

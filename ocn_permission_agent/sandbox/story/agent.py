@@ -13,7 +13,7 @@ import aiohttp
 from ocn_permission_agent.clock import Clock
 
 #: until the proxy listens; generous, because machines are shared
-READY_LIMIT_SECONDS = 30.0
+READY_LIMIT_SECONDS = 60.0
 STOP_LIMIT_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 
@@ -98,7 +98,7 @@ class AgentProcess:
                 env={name: value for name, value in os.environ.items() if not name.startswith("OCN_AGENT_")},
             )
         deadline = self._clock.monotonic() + READY_LIMIT_SECONDS
-        while not await self._ready():
+        while not await self.ready():
             if self._process.returncode is not None:
                 raise AgentFailed(f"the agent ended with {self._process.returncode}: {self.last_words()}")
             if self._clock.monotonic() > deadline:
@@ -153,7 +153,8 @@ class AgentProcess:
         except aiohttp.ClientResponseError:
             return None
 
-    async def _ready(self) -> bool:
+    async def ready(self) -> bool:
+        """Whether ``/readyz`` says so."""
         try:
             async with aiohttp.ClientSession() as session, session.get(f"{self.admin_url}/readyz") as answer:
                 return answer.status == 200

@@ -8,9 +8,8 @@
 
 import asyncio
 import secrets
-import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +26,7 @@ from ocn_permission_agent.sandbox.node.node import Node, NodeSettings
 from ocn_permission_agent.sandbox.parties.cpo import Cpo
 from ocn_permission_agent.sandbox.parties.platform import OcpiParty
 from ocn_permission_agent.sandbox.parties.receiver import Emsp, Service
+from ocn_permission_agent.sandbox.serving import free_ports
 from ocn_permission_agent.sandbox.story.agent import AgentFiles, AgentProcess, write_config
 
 CHAIN_ID = 246
@@ -192,7 +192,7 @@ def agent_process(
         clock: paces waiting for it.
         ports: of proxy and admin listener; None takes a free one.
     """
-    proxy, admin = (f"127.0.0.1:{port or free}" for port, free in zip(ports, _free_ports(2), strict=True))
+    proxy, admin = (f"127.0.0.1:{port or free}" for port, free in zip(ports, free_ports(2), strict=True))
     for path, content in ((files.operator_key, operator_key), (files.admin_token, admin_token)):
         path.touch(mode=0o600)
         path.write_text(content)
@@ -221,12 +221,3 @@ def agent_process(
     more = {section: dict(keys) for section, keys in changed.items() if section not in values}
     write_config(files, {section: keys | dict(changed.get(section, {})) for section, keys in values.items()} | more)
     return AgentProcess(files, proxy_url=f"http://{proxy}", admin_url=f"http://{admin}", clock=clock)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that are free now, no two alike."""
-    with ExitStack() as taken:
-        probes = [taken.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]

@@ -17,8 +17,8 @@ import aiohttp
 
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.sandbox.parties.client import Invitation
+from ocn_permission_agent.sandbox.serving import free_ports
 from tests.npm_cache import alone_in
-from tests.peers.nginx import free_ports
 
 FOLDER = Path(__file__).parent
 CACHE = FOLDER.parents[2] / ".cache" / "venv" / "extrawest"
@@ -110,7 +110,7 @@ class ExtrawestParty:
 async def extrawest_parties(roles: Mapping[Party, str]) -> AsyncIterator[tuple[ExtrawestParty, ...]]:
     """Run one for each party, of the role ``CPO`` or ``EMSP``."""
     python = await asyncio.to_thread(install)
-    ports = list(free_ports(len(roles)))
+    ports = free_ports(len(roles))
     processes = []
     try:
         for (party, role), port in zip(roles.items(), ports, strict=True):

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ocn_permission_agent.config import load
-from tests.peers.nginx import find, free_ports
+from ocn_permission_agent.sandbox.serving import free_ports
+from tests.peers.nginx import find
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 
