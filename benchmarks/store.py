@@ -1,9 +1,9 @@
 """Both stores: what recording, claiming and settling cost, and what a million rows of a dead service change.
 
-Run: ``python -m benchmarks.store [--folder F] [--pending 1000000] [--seconds 3]`` – the folder should lie on the disk
-that is meant (default: the temporary folder). SQLite and PostgreSQL (a server of its own, one agent, everything on this
-machine) take turns in every round; every row is fsynced before it counts. Ratios compare what was measured in the same
-round. Five minutes with a million pending.
+Run: ``python -m benchmarks.store [recording] [dead] [pending] [--folder F] [--pending 1000000]`` – the folder should
+lie on the disk that is meant (default: the temporary folder). SQLite and PostgreSQL (a server of its own, one agent,
+everything on this machine) take turns in every round; every row is fsynced before it counts. Ratios compare what was
+measured in the same round. Five minutes with a million pending.
 
 =====================  =============================================================================================
 bare rows              2 kB into a table without anything, as a measure of the engine and the disk
@@ -36,6 +36,7 @@ _ROUNDS = 3
 _ALONE, _TOGETHER, _AT_ONCE = 100, 4_096, 256
 _DRAINED = 400
 _RATES = (100, 1_000, 5_000)
+_PARTS = ("recording", "dead", "pending")
 _STORES = ("SQLite", "PostgreSQL")
 _SERVER = {"shared_buffers": "256MB", "max_wal_size": "4GB"}
 
@@ -209,7 +210,7 @@ async def _dead(table: Table, empty: dict[str, Place], crowded: dict[str, Place]
             table.ratio("  ratio: behind the dead service ÷ empty queue", store, lines[1], lines[0])
 
 
-async def _measure(folder: Path, most: int, seconds: float) -> Table:
+async def _measure(folder: Path, parts: list[str], most: int, seconds: float) -> Table:
     table, clock = Table(), SystemClock()
     async with AsyncExitStack() as stack:
         server = stack.enter_context(postgres_server(disk=str(folder), **_SERVER))
@@ -221,25 +222,29 @@ async def _measure(folder: Path, most: int, seconds: float) -> Table:
                 for store, where in wheres.items()
             }
 
-        recorded = await fresh("recorded")
-        for _ in range(_ROUNDS):
-            for store in _STORES:
-                await _recording(table, recorded[store], store, seconds)
-        await _dead(table, await fresh("empty"), await fresh("crowded"), most)
-        await _pending(table, await fresh("pending"), most)
+        if "recording" in parts:
+            recorded = await fresh("recorded")
+            for _ in range(_ROUNDS):
+                for store in _STORES:
+                    await _recording(table, recorded[store], store, seconds)
+        if "dead" in parts:
+            await _dead(table, await fresh("empty"), await fresh("crowded"), most)
+        if "pending" in parts:
+            await _pending(table, await fresh("pending"), most)
     return table
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[[], *_PARTS], help="which of them; all, if none is named")
     parser.add_argument("--folder")
     parser.add_argument("--pending", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=2.0)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         Path(folder).chmod(0o755)
-        table = asyncio.run(_measure(Path(folder), asked.pending, asked.seconds))
+        table = asyncio.run(_measure(Path(folder), asked.parts or [*_PARTS], asked.pending, asked.seconds))
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
     sys.stdout.write(f"{os.cpu_count()} cores, load {load}; {BODY_BYTES} B bodies, fsync before acknowledging\n\n")
     sys.stdout.write(table.text())

@@ -35,6 +35,7 @@ _HEADERS = {
 BODY_BYTES = 2_000
 #: the ids of rows that were filled in; far above those that are given out
 _FILLED_FROM = 10**12
+_FILLED_AT_ONCE = 20_000
 #: limits that are not what is measured
 _SETTINGS = replace(DeliverySettings(), max_in_flight=100_000, max_rate=1_000_000)
 
@@ -115,17 +116,21 @@ class Place:
     async def fill(self, count: int, provider: Address) -> None:
         """So many more are owed to a provider, each in a lane of its own."""
         await self.store.record(next(self.plans(1, provider)))
+        newest = f"SELECT max(id) AS id FROM deliveries WHERE id < {_FILLED_FROM}"  # noqa: S608  our own number
+        model = await self.database.read(lambda connection: connection.execute(newest).fetchone()["id"])
+        for begun in range(0, count, _FILLED_AT_ONCE):
+            await self._fill_some(model, min(_FILLED_AT_ONCE, count - begun))
+        await self.database.write(lambda connection: connection.execute("ANALYZE"))
+
+    async def _fill_some(self, model: int, count: int) -> None:
         dialect, base = self.database.dialect, _FILLED_FROM + self.filled
         self.filled += count
+        values = {"count": count, "base": base, "id": model}
+        values |= {"key": _KEY[dialect].format(base=base), "body": _BODY[dialect]}
 
         def work(connection: Connection) -> None:
-            newest = f"SELECT max(id) AS id FROM deliveries WHERE id < {_FILLED_FROM}"  # noqa: S608  our own number
-            values = {"count": count, "base": base, "id": connection.execute(newest).fetchone()["id"]}
-            values |= {"key": _KEY[dialect].format(base=base), "body": _BODY[dialect]}
             for statement in (*_FILL, _TALLY[dialect]):
                 connection.execute(statement.format(**values))
-            connection.execute("ANALYZE lanes")
-            connection.execute("ANALYZE deliveries")
 
         await self.database.write(work)
 

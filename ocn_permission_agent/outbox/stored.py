@@ -97,7 +97,7 @@ class StoredOutbox:
         self._holding = holding
         self._settling = Settling(sql, settings, ledger)
         self._claiming = Claiming(sql, self._settling, holding)
-        self._tidying = Tidying(sql, self._settling)
+        self._tidying = Tidying(sql, self._settling, database.dialect)
 
     # --- recording ------------------------------------------------------------------------------------------------
 

@@ -14,8 +14,9 @@ from ocn_permission_agent.outbox.store import Scope
 from ocn_permission_agent.store.database import Connection, Row
 from ocn_permission_agent.store.sql import Sql
 
-#: rows of one transaction, so that upkeep never holds up those who record
-SLICE = 500
+#: rows of one transaction, so that upkeep never holds up those who record; each has several statements, which take
+#: longer where there is a network between
+SLICES = {"sqlite": 500, "postgres": 100}
 #: a session of which nothing was heard for so long is not kept as a whole
 SESSION_SILENCE = timedelta(days=7)
 #: of requests that were not copied
@@ -29,17 +30,19 @@ class Tidying:
     Args:
         sql: the named statements of ``sql/sqlite.sql`` or ``sql/postgres.sql``.
         settling: ends deliveries.
+        dialect: of the engine.
     """
 
-    def __init__(self, sql: Sql, settling: Settling) -> None:
+    def __init__(self, sql: Sql, settling: Settling, dialect: str) -> None:
         self._sql = sql
+        self._slice = SLICES[dialect]
         self._settling = settling
 
     def withdraw(self, connection: Connection, scope: Scope, decision: Decision) -> int:
         """End what is pending in a scope, but what is in flight."""
         done = 0
         for scope_id in self._scope_ids(connection, scope):
-            rows = self._sql.rows(connection, "pending_of_scope", scope_id=scope_id, most=SLICE - done)
+            rows = self._sql.rows(connection, "pending_of_scope", scope_id=scope_id, most=self._slice - done)
             self._end(connection, rows, decision)
             done += len(rows)
         return done
@@ -49,7 +52,7 @@ class Tidying:
         done = 0
         for scope_id in self._scope_ids(connection, scope):
             self._sql.do(connection, "drop_merged_of_scope", scope_id=scope_id)
-            rows = self._sql.rows(connection, "kept_of_scope", scope_id=scope_id, most=SLICE - done)
+            rows = self._sql.rows(connection, "kept_of_scope", scope_id=scope_id, most=self._slice - done)
             for row in rows:
                 self._settling.let_go(connection, row["id"], row["envelope_id"])
             done += len(rows)
@@ -58,7 +61,7 @@ class Tidying:
     def park_all(self, connection: Connection, decision: Decision) -> int:
         """Let a person decide about everything that is pending."""
         self._sql.do(connection, "unmark_all")
-        rows = self._sql.rows(connection, "pending_of_all", most=SLICE)
+        rows = self._sql.rows(connection, "pending_of_all", most=self._slice)
         for row in rows:
             self._settling.decide(connection, row["id"], decision)
         for lane_id in {row["lane_id"] for row in rows}:
@@ -70,13 +73,13 @@ class Tidying:
         decision = Decision(
             state=DeliveryState.EXPIRED, decided_at=now, reason="its moment was over before it could go"
         )
-        rows = self._sql.rows(connection, "fleeting_over", now=to_us(now), most=SLICE)
+        rows = self._sql.rows(connection, "fleeting_over", now=to_us(now), most=self._slice)
         self._end(connection, rows, decision)
         return Counter((row["provider"], row["module"]) for row in rows)
 
     def let_payloads_go(self, connection: Connection, now: datetime) -> int:
         """Erase payloads that were kept long enough."""
-        rows = self._sql.rows(connection, "payloads_to_let_go", now=to_us(now), most=SLICE)
+        rows = self._sql.rows(connection, "payloads_to_let_go", now=to_us(now), most=self._slice)
         for row in rows:
             self._settling.let_go(connection, row["id"], row["envelope_id"])
         return len(rows)
@@ -89,11 +92,11 @@ class Tidying:
 
     def forget_silent_sessions(self, connection: Connection, now: datetime) -> int:
         """Erase sessions as a whole of which nothing was heard, and nothing is owed."""
-        return self._sql.do(connection, "drop_silent_sessions", before=to_us(now - SESSION_SILENCE), most=SLICE)
+        return self._sql.do(connection, "drop_silent_sessions", before=to_us(now - SESSION_SILENCE), most=self._slice)
 
     def forget_ended(self, connection: Connection, now: datetime) -> int:
         """Remove what ended long ago: deliveries with their attempts, envelopes and lanes that nothing is left of."""
-        rows = self._sql.rows(connection, "to_forget", now=to_us(now), most=SLICE)
+        rows = self._sql.rows(connection, "to_forget", now=to_us(now), most=self._slice)
         for row in rows:
             self._sql.do(connection, "forget_attempts", id=row["id"])
             self._sql.do(connection, "forget_duplicates", id=row["id"])
@@ -117,7 +120,7 @@ class Tidying:
         before = to_us(now - NOT_COPIED_KEPT)
         row = self._sql.row(connection, "newest_not_copied")
         surplus = (0 if row is None else row["id"]) - NOT_COPIED_MOST
-        rows = self._sql.rows(connection, "oldest_not_copied", most=SLICE)
+        rows = self._sql.rows(connection, "oldest_not_copied", most=self._slice)
         gone = [row["id"] for row in rows if row["noted_at_us"] < before or row["id"] <= surplus]
         if not gone:
             return 0

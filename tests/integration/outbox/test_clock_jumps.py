@@ -120,7 +120,7 @@ async def test_a_clock_that_jumps_loses_doubles_and_delays_nothing(where_at_leng
     assert service.periods == {f"s{lane}": list(range(steps + 1)) for lane in range(LANES)}
 
 
-async def test_a_clock_put_back_lets_nothing_wait_for_longer(tmp_path: Path) -> None:
+async def test_a_clock_put_back_lets_nothing_wait_for_longer(where: Where) -> None:
     clock = FakeClock()
     begun: list[timedelta] = []
 
@@ -129,7 +129,7 @@ async def test_a_clock_put_back_lets_nothing_wait_for_longer(tmp_path: Path) -> 
         verdict = AttemptVerdict.ACCEPTED if len(begun) > 1 else AttemptVerdict.NOT_PROCESSED
         return an_attempt(verdict, at=clock.now(), seconds=0, ocpi_status=1000 if len(begun) > 1 else 4001)
 
-    async with dispatching(tmp_path, refuse_once, clock=clock) as it:
+    async with dispatching(where, refuse_once, clock=clock) as it:
         await it.store.record(a_plan(cdr("c1"), at=clock.now()))
         await it.step(0)
         clock.set_wall_clock(-HOUR)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +26,7 @@ from tests.outbox_fixtures import (
     Lines,
     SameVersion,
     StatedView,
+    Where,
     a_plan,
     cdr,
     no_jitter,
@@ -108,14 +108,14 @@ class Agent:
 
 @asynccontextmanager
 async def agent(
-    folder: Path,
+    where: Where,
     service: MessageService,
     *,
     clock: FakeClock | None = None,
     settings: DeliverySettings | None = None,
 ) -> AsyncIterator[Agent]:
     clock, metrics, settings = clock or FakeClock(), Metrics(), settings or DeliverySettings()
-    database, store = await open_outbox(folder / "agent.db", clock, settings, metrics)
+    database, store = await open_outbox(where, clock, settings, metrics)
     try:
         async with HttpTransport.trusted() as transport:
             yield Agent(
@@ -139,17 +139,17 @@ async def running(dispatcher: Dispatcher) -> AsyncIterator[None]:
         await dispatcher.stop(5)
 
 
-async def test_a_delivery_is_tried_by_the_schedule_and_across_restarts(tmp_path: Path) -> None:
+async def test_a_delivery_is_tried_by_the_schedule_and_across_restarts(where_at_length: Where) -> None:
     clock = FakeClock()
     async with message_service(lambda: Mood.SERVER_ERROR) as service:
-        async with agent(tmp_path, service, clock=clock) as first, running(first.dispatcher):
+        async with agent(where_at_length, service, clock=clock) as first, running(first.dispatcher):
             await first.owe(cdr())
             await first.next_line()
             for pause in (5, 30):
                 clock.step(pause)
                 await first.next_line()
         clock.step(299)
-        async with agent(tmp_path, service, clock=clock) as second, running(second.dispatcher):
+        async with agent(where_at_length, service, clock=clock) as second, running(second.dispatcher):
             clock.step(1)
             await second.next_line()
             clock.step(1800)
@@ -159,8 +159,8 @@ async def test_a_delivery_is_tried_by_the_schedule_and_across_restarts(tmp_path:
     assert len(bodies) == 1, "a CDR is repeated byte by byte"
 
 
-async def test_nothing_is_tried_before_its_time(tmp_path: Path) -> None:
-    async with message_service(lambda: Mood.SERVER_ERROR) as service, agent(tmp_path, service) as it:
+async def test_nothing_is_tried_before_its_time(where_at_length: Where) -> None:
+    async with message_service(lambda: Mood.SERVER_ERROR) as service, agent(where_at_length, service) as it:
         async with running(it.dispatcher):
             await it.owe(cdr())
             await it.next_line()
@@ -173,8 +173,8 @@ async def test_nothing_is_tried_before_its_time(tmp_path: Path) -> None:
         assert [at for at, _ in await it.attempts()] == [0, 5]
 
 
-async def test_the_window_ends_it(tmp_path: Path) -> None:
-    async with message_service(lambda: Mood.REFUSED_CONNECTION) as service, agent(tmp_path, service) as it:
+async def test_the_window_ends_it(where_at_length: Where) -> None:
+    async with message_service(lambda: Mood.REFUSED_CONNECTION) as service, agent(where_at_length, service) as it:
         it.service.mood = lambda: Mood.CRASH_BEFORE
         async with running(it.dispatcher):
             await it.owe(session())
@@ -188,8 +188,8 @@ async def test_the_window_ends_it(tmp_path: Path) -> None:
         assert (await it.attempts())[-1][0] <= timedelta(days=7).total_seconds()
 
 
-async def test_three_that_waited_for_a_dead_service_arrive_in_order_at_once(tmp_path: Path) -> None:
-    async with message_service() as service, agent(tmp_path, service) as it, running(it.dispatcher):
+async def test_three_that_waited_for_a_dead_service_arrive_in_order_at_once(where_at_length: Where) -> None:
+    async with message_service() as service, agent(where_at_length, service) as it, running(it.dispatcher):
         await service.fall()
         await it.owe(session("PUT", body=b"{}"), session("PATCH", body=b'{"charging_periods":[{}]}'))
         assert (await it.next_line())["verdict"] == "not_processed"
@@ -212,9 +212,9 @@ async def test_three_that_waited_for_a_dead_service_arrive_in_order_at_once(tmp_
         assert [line["provider"] for line in it.lines.of("provider.resumed")] == ["DE*PAY"]
 
 
-async def test_a_patch_with_periods_of_unknown_outcome_is_parked_and_its_lane_goes_on(tmp_path: Path) -> None:
+async def test_a_patch_with_periods_of_unknown_outcome_is_parked_and_its_lane_goes_on(where_at_length: Where) -> None:
     moods = iter([Mood.CRASH_AFTER, Mood.ACCEPT])
-    async with message_service(lambda: next(moods)) as service, agent(tmp_path, service) as it:
+    async with message_service(lambda: next(moods)) as service, agent(where_at_length, service) as it:
         async with running(it.dispatcher):
             await it.owe(session("PATCH", body=b'{"charging_periods":[{}]}'), session("PATCH", body=b'{"kwh":1}'))
             assert (await it.next_line())["state"] == "parked"
@@ -224,8 +224,8 @@ async def test_a_patch_with_periods_of_unknown_outcome_is_parked_and_its_lane_go
         assert [row["body"] for row in rows] == [b'{"charging_periods":[{}]}']
 
 
-async def test_a_refused_session_is_let_go_and_a_refused_cdr_waits_for_a_person(tmp_path: Path) -> None:
-    async with message_service(lambda: Mood.REFUSE) as service, agent(tmp_path, service) as it:
+async def test_a_refused_session_is_let_go_and_a_refused_cdr_waits_for_a_person(where_at_length: Where) -> None:
+    async with message_service(lambda: Mood.REFUSE) as service, agent(where_at_length, service) as it:
         async with running(it.dispatcher):
             await it.owe(session(), cdr())
             await it.next_line()
@@ -233,8 +233,8 @@ async def test_a_refused_session_is_let_go_and_a_refused_cdr_waits_for_a_person(
         assert await it.counts() == {"refused": 1, "parked": 1}
 
 
-async def test_a_doubtful_view_holds_without_an_attempt_until_it_is_fresh(tmp_path: Path) -> None:
-    async with message_service() as service, agent(tmp_path, service) as it, running(it.dispatcher):
+async def test_a_doubtful_view_holds_without_an_attempt_until_it_is_fresh(where_at_length: Where) -> None:
+    async with message_service() as service, agent(where_at_length, service) as it, running(it.dispatcher):
         it.view.fresh = False
         await it.owe(cdr())
         assert (await it.next_line("delivery.settled"))["wait"] == "held"
@@ -248,8 +248,8 @@ async def test_a_doubtful_view_holds_without_an_attempt_until_it_is_fresh(tmp_pa
         assert (await it.next_line())["state"] == "delivered", "at once, without the clock"
 
 
-async def test_what_lost_its_consent_never_leaves(tmp_path: Path) -> None:
-    async with message_service() as service, agent(tmp_path, service) as it:
+async def test_what_lost_its_consent_never_leaves(where_at_length: Where) -> None:
+    async with message_service() as service, agent(where_at_length, service) as it:
         await it.owe(session(), cdr())
         it.view.index.close(BILLING)
         async with running(it.dispatcher):
@@ -261,9 +261,9 @@ async def test_what_lost_its_consent_never_leaves(tmp_path: Path) -> None:
 
 
 async def test_what_loses_its_consent_while_its_start_is_written_down_never_leaves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where_at_length: Where, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with message_service() as service, agent(tmp_path, service) as it:
+    async with message_service() as service, agent(where_at_length, service) as it:
         start = it.store.start
 
         async def start_slowly(delivery: Delivery, *, at: datetime) -> Delivery:
@@ -282,8 +282,8 @@ async def test_what_loses_its_consent_while_its_start_is_written_down_never_leav
         assert detail.startswith("nothing was sent: ")
 
 
-async def test_a_revoke_withdraws_what_waits_at_once(tmp_path: Path) -> None:
-    async with message_service() as service, agent(tmp_path, service) as it:
+async def test_a_revoke_withdraws_what_waits_at_once(where_at_length: Where) -> None:
+    async with message_service() as service, agent(where_at_length, service) as it:
         upkeep = Upkeep(store=it.store, view=it.view, clock=it.clock, metrics=it.metrics, log=it.lines)
         await it.owe(*(session("PUT", f"s{number}") for number in range(1200)), cdr())
         assert await upkeep.withdraw_closed() == 0
@@ -299,9 +299,9 @@ async def test_a_revoke_withdraws_what_waits_at_once(tmp_path: Path) -> None:
         assert await it.counts() == {"withdrawn": 1201}
 
 
-async def test_no_more_are_in_flight_than_allowed(tmp_path: Path) -> None:
+async def test_no_more_are_in_flight_than_allowed(where_at_length: Where) -> None:
     settings = DeliverySettings(max_in_flight=3, max_rate=1000)
-    async with message_service(lambda: Mood.WAIT) as service, agent(tmp_path, service, settings=settings) as it:
+    async with message_service(lambda: Mood.WAIT) as service, agent(where_at_length, service, settings=settings) as it:
         async with running(it.dispatcher):
             await it.owe(*(cdr(f"c{number}") for number in range(10)))
             for _ in range(3):
@@ -312,9 +312,9 @@ async def test_no_more_are_in_flight_than_allowed(tmp_path: Path) -> None:
         assert service.most_at_once == 3
 
 
-async def test_no_second_sees_more_attempts_than_allowed(tmp_path: Path) -> None:
+async def test_no_second_sees_more_attempts_than_allowed(where_at_length: Where) -> None:
     settings = DeliverySettings(max_in_flight=100, max_rate=5)
-    async with message_service() as service, agent(tmp_path, service, settings=settings) as it:
+    async with message_service() as service, agent(where_at_length, service, settings=settings) as it:
         async with running(it.dispatcher):
             await it.owe(*(cdr(f"c{number}") for number in range(12)))
             for count in (5, 5, 2):
@@ -324,9 +324,9 @@ async def test_no_second_sees_more_attempts_than_allowed(tmp_path: Path) -> None
         assert [at for at, _ in await it.attempts()] == [0] * 5 + [1] * 5 + [2] * 2
 
 
-async def test_a_farewell_lets_what_is_in_flight_end_and_takes_no_more(tmp_path: Path) -> None:
+async def test_a_farewell_lets_what_is_in_flight_end_and_takes_no_more(where_at_length: Where) -> None:
     settings = DeliverySettings(max_in_flight=1)
-    async with message_service(lambda: Mood.WAIT) as service, agent(tmp_path, service, settings=settings) as it:
+    async with message_service(lambda: Mood.WAIT) as service, agent(where_at_length, service, settings=settings) as it:
         await it.owe(cdr("c1"), cdr("c2"))
         async with asyncio.timeout(20), asyncio.TaskGroup() as group:
             group.create_task(it.dispatcher.run())
@@ -338,8 +338,8 @@ async def test_a_farewell_lets_what_is_in_flight_end_and_takes_no_more(tmp_path:
         assert await it.counts() == {"delivered": 1, "pending": 1}
 
 
-async def test_what_is_cut_off_at_the_end_of_the_grace_is_of_unknown_outcome(tmp_path: Path) -> None:
-    async with message_service(lambda: Mood.WAIT) as service, agent(tmp_path, service) as it:
+async def test_what_is_cut_off_at_the_end_of_the_grace_is_of_unknown_outcome(where_at_length: Where) -> None:
+    async with message_service(lambda: Mood.WAIT) as service, agent(where_at_length, service) as it:
         await it.owe(cdr(), session("PATCH", body=b'{"charging_periods":[{}]}'))
         async with asyncio.timeout(20), asyncio.TaskGroup() as group:
             group.create_task(it.dispatcher.run())
@@ -376,8 +376,10 @@ class FailingStore:
 
 
 @pytest.mark.parametrize(("failing", "posts"), [("claim", 1), ("next_due", 1), ("start", 1), ("settle", 1)])
-async def test_a_store_that_goes_away_delays_and_never_doubles(tmp_path: Path, failing: str, posts: int) -> None:
-    async with message_service() as service, agent(tmp_path, service) as it:
+async def test_a_store_that_goes_away_delays_and_never_doubles(
+    where_at_length: Where, failing: str, posts: int
+) -> None:
+    async with message_service() as service, agent(where_at_length, service) as it:
         it.dispatcher = it.a_dispatcher(FailingStore(it.store, **{failing: 3}))
         async with running(it.dispatcher):
             await it.owe(cdr())
@@ -389,8 +391,8 @@ async def test_a_store_that_goes_away_delays_and_never_doubles(tmp_path: Path, f
         assert len(service.received) == posts
 
 
-async def test_the_line_of_an_attempt_tells_all_but_what_was_said(tmp_path: Path) -> None:
-    async with message_service() as service, agent(tmp_path, service) as it, running(it.dispatcher):
+async def test_the_line_of_an_attempt_tells_all_but_what_was_said(where_at_length: Where) -> None:
+    async with message_service() as service, agent(where_at_length, service) as it, running(it.dispatcher):
         await it.owe(session("PUT", body=b'{"kwh":"5ecret-b0dy"}'))
         line = await it.next_line()
     assert {"delivery", "provider", "customer", "module", "verdict", "http_status", "attempt", "state"} <= set(line)
@@ -402,11 +404,11 @@ async def test_the_line_of_an_attempt_tells_all_but_what_was_said(tmp_path: Path
     assert it.metrics.registry.get_sample_value("ocn_agent_delivery_attempts_total", labels) == 1
 
 
-async def test_a_service_that_wants_signatures_is_asked_once_even_across_a_restart(tmp_path: Path) -> None:
+async def test_a_service_that_wants_signatures_is_asked_once_even_across_a_restart(where_at_length: Where) -> None:
     clock = FakeClock()
     async with message_service(lambda: Mood.WANT_SIGNATURE) as service:
         for name in ("c1", "c2"):
-            async with agent(tmp_path, service, clock=clock) as it, running(it.dispatcher):
+            async with agent(where_at_length, service, clock=clock) as it, running(it.dispatcher):
                 await it.owe(cdr(name))
                 line = await it.next_line()
                 assert (line["state"], line["attempt"]) == ("delivered", 1)
@@ -414,8 +416,10 @@ async def test_a_service_that_wants_signatures_is_asked_once_even_across_a_resta
     assert [received.is_signed for received in service.received] == [True, True]
 
 
-async def test_a_node_that_distrusts_our_signature_pauses_the_provider_and_is_an_alarm_once(tmp_path: Path) -> None:
-    async with message_service(lambda: Mood.DISTRUST) as service, agent(tmp_path, service) as it:
+async def test_a_node_that_distrusts_our_signature_pauses_the_provider_and_is_an_alarm_once(
+    where_at_length: Where,
+) -> None:
+    async with message_service(lambda: Mood.DISTRUST) as service, agent(where_at_length, service) as it:
         async with running(it.dispatcher):
             await it.owe(cdr("c1"))
             line = await it.next_line()

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ from ocn_permission_agent.ocn.keys import OperatorKey
 from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.dispatcher import Dispatcher
 from ocn_permission_agent.outbox.settings import DeliverySettings
-from tests.outbox_fixtures import Lines, SameVersion, StatedView, a_plan, cdr, no_jitter, open_outbox
+from tests.outbox_fixtures import Lines, SameVersion, StatedView, Where, a_plan, cdr, no_jitter, open_outbox
 
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 SETTINGS = DeliverySettings(attempt_timeout_seconds=0.6)
@@ -103,10 +102,10 @@ async def serving(answer: Answer) -> AsyncIterator[str]:
     ids=lambda value: getattr(value, "__name__", None) if callable(value) else str(value),
 )
 async def test_a_hostile_answer_is_cut_classified_and_kept_in_one_kibibyte(
-    tmp_path: Path, answer: Answer, verdict: str, state: str
+    where_at_length: Where, answer: Answer, verdict: str, state: str
 ) -> None:
     clock, metrics, lines = SystemClock(), Metrics(), Lines()
-    database, store = await open_outbox(tmp_path / "agent.db", clock, SETTINGS, metrics)
+    database, store = await open_outbox(where_at_length, clock, SETTINGS, metrics)
     async with serving(answer) as url, HttpTransport.trusted() as transport:
         dispatcher = Dispatcher(
             store=store,

@@ -5,7 +5,6 @@ import json
 import sys
 from collections import Counter
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,7 @@ from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery
 from ocn_permission_agent.outbox.settings import DeliverySettings, ServiceSettings
 from tests.fakes import FakeClock
 from tests.outbox_carrier import Dispatching, dispatching
-from tests.outbox_fixtures import ANALYTICS, BILLING, PROVIDERS, a_plan, an_attempt, cdr, session
+from tests.outbox_fixtures import ANALYTICS, BILLING, PROVIDERS, Where, a_plan, an_attempt, cdr, session
 
 SETTINGS = DeliverySettings(max_rate=20, max_in_flight=8)
 PATCHES = 9
@@ -37,11 +36,11 @@ class Service:
         return an_attempt(AttemptVerdict.ACCEPTED, at=at, seconds=0, ocpi_status=1000)
 
 
-async def outage(folder: Path, *, copies: int, every_seconds: float) -> None:
+async def outage(where: Where, *, copies: int, every_seconds: float) -> None:
     """Every tenth copy is a CDR, the others are sessions of a PUT and nine PATCHes, while nobody is there."""
     clock = FakeClock()
     service = Service(clock)
-    async with dispatching(folder, service, SETTINGS, clock=clock) as it:
+    async with dispatching(where, service, SETTINGS, clock=clock) as it:
         bills, sessions = await record(it, copies, every_seconds)
         await it.step(0)
         service.there = True
@@ -89,22 +88,22 @@ async def record(it: Dispatching, copies: int, every_seconds: float) -> tuple[in
     return bills, sessions
 
 
-async def test_a_minute_without_a_service_at_ten_copies_a_second(tmp_path: Path) -> None:
-    await outage(tmp_path, copies=600, every_seconds=0.1)
+async def test_a_minute_without_a_service_at_ten_copies_a_second(where_at_length: Where) -> None:
+    await outage(where_at_length, copies=600, every_seconds=0.1)
 
 
-async def test_thirteen_days_without_a_service_lose_no_cdr_and_take_one_put_per_session(tmp_path: Path) -> None:
-    await outage(tmp_path, copies=600, every_seconds=13 * 86_400 / 600)
-
-
-@pytest.mark.nightly
-async def test_an_hour_without_a_service_at_ten_copies_a_second(tmp_path: Path) -> None:
-    await outage(tmp_path, copies=36_000, every_seconds=0.1)
+async def test_thirteen_days_without_a_service_lose_no_cdr_and_take_one_put_per_session(where_at_length: Where) -> None:
+    await outage(where_at_length, copies=600, every_seconds=13 * 86_400 / 600)
 
 
 @pytest.mark.nightly
-async def test_thirteen_days_without_a_service_at_a_copy_a_minute(tmp_path: Path) -> None:
-    await outage(tmp_path, copies=18_720, every_seconds=60)
+async def test_an_hour_without_a_service_at_ten_copies_a_second(where_at_length: Where) -> None:
+    await outage(where_at_length, copies=36_000, every_seconds=0.1)
+
+
+@pytest.mark.nightly
+async def test_thirteen_days_without_a_service_at_a_copy_a_minute(where_at_length: Where) -> None:
+    await outage(where_at_length, copies=18_720, every_seconds=60)
 
 
 # --- a dead and a slow one among twenty -------------------------------------------------------------------------------
@@ -120,7 +119,7 @@ def twenty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("twenty")
-async def test_a_dead_and_a_slow_service_keep_none_of_the_eighteen_others_waiting(tmp_path: Path) -> None:
+async def test_a_dead_and_a_slow_service_keep_none_of_the_eighteen_others_waiting(where_at_length: Where) -> None:
     clock, lots = FakeClock(), 30
     slow_answers = asyncio.Event()
 
@@ -133,7 +132,7 @@ async def test_a_dead_and_a_slow_service_keep_none_of_the_eighteen_others_waitin
         return an_attempt(AttemptVerdict.ACCEPTED, at=at, seconds=(clock.now() - at).total_seconds(), ocpi_status=1000)
 
     settings = DeliverySettings(max_rate=1_000, max_in_flight=8)
-    async with dispatching(tmp_path, ending, settings, clock=clock) as it:
+    async with dispatching(where_at_length, ending, settings, clock=clock) as it:
         it.waiting.add(SLOW)
         async with asyncio.TaskGroup() as group:
             for number in range(lots):
@@ -157,14 +156,14 @@ async def test_a_dead_and_a_slow_service_keep_none_of_the_eighteen_others_waitin
         assert {str(each.provider): each.pending for each in await it.store.backlog()}[str(SLOW)] == 0
 
 
-async def test_a_service_with_a_schedule_of_its_own_is_tried_by_that(tmp_path: Path) -> None:
+async def test_a_service_with_a_schedule_of_its_own_is_tried_by_that(where_at_length: Where) -> None:
     clock = FakeClock()
     settings = DeliverySettings(services={ANALYTICS: ServiceSettings(schedule_seconds=(2, 20))})
 
     async def putting_off(_: Delivery) -> Attempt:
         return an_attempt(AttemptVerdict.NOT_PROCESSED, at=clock.now(), seconds=0, ocpi_status=4001)
 
-    async with dispatching(tmp_path, putting_off, settings, clock=clock) as it:
+    async with dispatching(where_at_length, putting_off, settings, clock=clock) as it:
         await it.store.record(a_plan(cdr("c1"), BILLING, ANALYTICS, at=clock.now()))
         tried: dict[Party, list[float]] = {BILLING: [], ANALYTICS: []}
         seen = 0

@@ -17,7 +17,7 @@ from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from tests.fakes import FakeClock
 from tests.outbox_desk import Outboxed
-from tests.outbox_fixtures import an_attempt, open_outbox, session
+from tests.outbox_fixtures import Where, an_attempt, open_outbox, session
 
 #: longer than a lane rests after an unanswered attempt
 _ROUND_SECONDS = 46
@@ -109,12 +109,12 @@ class Customer:
 
 
 async def played(
-    folder: Path, seed: int, count: int, *, has_patch: bool, begins_with_put: bool
+    where: Where, seed: int, count: int, *, has_patch: bool, begins_with_put: bool
 ) -> tuple[Service, list[Customer], Outboxed]:
     """So many sessions, all at once, until nothing is owed any more."""
     chance, clock = random.Random(seed), FakeClock()  # noqa: S311
     settings = DeliverySettings(schedule_seconds=(5, 30))
-    database, store = await open_outbox(folder / f"agent-{seed}.db", clock, settings)
+    database, store = await open_outbox(where, clock, settings)
     outboxed = Outboxed(database, store, clock, settings)
     service = Service(chance, clock, has_patch=has_patch)
     customers = [Customer(chance, f"s{number}", begins_with_put=begins_with_put) for number in range(count)]
@@ -136,16 +136,16 @@ def without_step(members: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in members.items() if name != "step"}
 
 
-async def check_equivalence(folder: Path, seed: int, count: int, *, has_patch: bool) -> None:
-    service, customers, _ = await played(folder, seed, count, has_patch=has_patch, begins_with_put=True)
+async def check_equivalence(where: Where, seed: int, count: int, *, has_patch: bool) -> None:
+    service, customers, _ = await played(where, seed, count, has_patch=has_patch, begins_with_put=True)
     assert service.cut > count / 20
     sys.stdout.write(f"{len(customers)} sessions, {service.asked} attempts, {service.cut} cut\n")
     for customer in customers:
         assert without_step(service.held[customer.name]) == customer.held, (seed, customer.name)
 
 
-async def check_no_doubling(folder: Path, seed: int, count: int) -> None:
-    service, _, outboxed = await played(folder, seed, count, has_patch=True, begins_with_put=False)
+async def check_no_doubling(where: Where, seed: int, count: int) -> None:
+    service, _, outboxed = await played(where, seed, count, has_patch=True, begins_with_put=False)
     for name, held in service.held.items():
         times = Counter(json.dumps(period) for period in held.get("charging_periods") or [])
         assert all(number == 1 for number in times.values()), (seed, name, held)
@@ -153,22 +153,22 @@ async def check_no_doubling(folder: Path, seed: int, count: int) -> None:
 
 
 @pytest.mark.parametrize("has_patch", [True, False], ids=["with PATCH", "without PATCH"])
-async def test_a_service_ends_with_what_the_customer_said(tmp_path: Path, has_patch: bool) -> None:
-    await check_equivalence(tmp_path, 1, 150, has_patch=has_patch)
+async def test_a_service_ends_with_what_the_customer_said(where_at_length: Where, has_patch: bool) -> None:
+    await check_equivalence(where_at_length, 1, 150, has_patch=has_patch)
 
 
-async def test_histories_that_begin_mid_session_never_double_a_period(tmp_path: Path) -> None:
-    await check_no_doubling(tmp_path, 2, 150)
+async def test_histories_that_begin_mid_session_never_double_a_period(where_at_length: Where) -> None:
+    await check_no_doubling(where_at_length, 2, 150)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("has_patch", [True, False], ids=["with PATCH", "without PATCH"])
 @pytest.mark.parametrize("seed", range(100, 120))
 async def test_a_service_ends_with_what_ten_thousand_customers_said(tmp_path: Path, seed: int, has_patch: bool) -> None:
-    await check_equivalence(tmp_path, seed, 500, has_patch=has_patch)
+    await check_equivalence(tmp_path / "agent.db", seed, 500, has_patch=has_patch)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(200, 220))
 async def test_no_period_is_doubled_in_ten_thousand_histories(tmp_path: Path, seed: int) -> None:
-    await check_no_doubling(tmp_path, seed, 500)
+    await check_no_doubling(tmp_path / "agent.db", seed, 500)

@@ -5,7 +5,6 @@ flight moves on by a step with every commit, and a flood only makes commits larg
 """
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from tests.fakes import FakeClock
 from tests.outbox_carrier import dispatching
-from tests.outbox_fixtures import a_plan, an_attempt, cdr
+from tests.outbox_fixtures import Where, a_plan, an_attempt, cdr
 
 COPIES = 4_000
 SETTINGS = DeliverySettings(max_rate=10**6, max_in_flight=32)
@@ -27,13 +26,13 @@ def commits(metrics: Metrics) -> float:
 
 
 @pytest.mark.parametrize("customers", [20, 400])
-async def test_a_flood_of_copies_does_not_starve_delivery(tmp_path: Path, customers: int) -> None:
+async def test_a_flood_of_copies_does_not_starve_delivery(where_at_length: Where, customers: int) -> None:
     clock, metrics = FakeClock(), Metrics()
 
     async def accepting(_: Delivery) -> Attempt:
         return an_attempt(AttemptVerdict.ACCEPTED, at=clock.now(), seconds=0, ocpi_status=1000)
 
-    async with dispatching(tmp_path, accepting, SETTINGS, clock=clock, metrics=metrics) as it:
+    async with dispatching(where_at_length, accepting, SETTINGS, clock=clock, metrics=metrics) as it:
 
         async def flood(number: int) -> None:
             """The next copy as soon as the one before is on disk: there is always somebody who records."""

@@ -99,7 +99,7 @@ async def test_a_store_that_is_locked_for_thirty_seconds_delays_and_repeats_noth
         locked.set()
         return an_attempt(AttemptVerdict.ACCEPTED, at=clock.now(), seconds=0, ocpi_status=1000)
 
-    async with dispatching(tmp_path, ending, clock=clock) as it:
+    async with dispatching(tmp_path / "agent.db", ending, clock=clock) as it:
         await it.database.write(lambda connection: connection.execute("PRAGMA busy_timeout = 20").fetchall())
         await it.store.record(a_plan(cdr("c1"), at=clock.now()))
         it.dispatcher.wake()
