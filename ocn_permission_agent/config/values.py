@@ -311,8 +311,8 @@ def store_url(value: object) -> str:
 
 def _postgres_url(written: str) -> str:
     try:
-        parts = urlsplit(written)
-        named = bool(parts.path.strip("/")) and parts.port != 0
+        # Ports are left to asyncpg: there may be several hosts.
+        named = bool(urlsplit(written).path.strip("/"))
     except ValueError:
         named = False
     if not named or any(not char.isprintable() or char.isspace() for char in written):

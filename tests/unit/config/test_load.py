@@ -181,6 +181,8 @@ def test_the_files_of_an_agent_lie_beside_a_sqlite_store_or_in_the_folder_of_the
     on_postgres = loading({"store": 'url = "postgresql:///ocn?host=/run/postgresql"'}).store
     assert on_postgres.beside("spool") == folder / "agent.spool"
     assert str(on_postgres) == "ocn (PostgreSQL)"
+    either = loading({"store": 'url = "postgresql://u:pass@a:1,b:2/ocn?target_session_attrs=read-write"'}).store
+    assert str(either) == "ocn at a:1,b:2 (PostgreSQL)"
 
 
 def test_a_key_that_everybody_may_read_brings_a_warning(loading: Loading, folder: Path) -> None:
