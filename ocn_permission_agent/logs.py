@@ -5,24 +5,22 @@ itself would print of a crash, of a thread's crash, or of a line that cannot be 
 are rendered.
 """
 
-import base64
 import contextlib
 import logging
 import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from types import TracebackType
 from typing import TextIO
-from urllib.parse import quote
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-REDACTED = "[redacted]"
+from ocn_permission_agent.hiding import REDACTED, all_forms, finder
 
 #: fields whose value is never shown, whatever it is
 _FIELDS = frozenset(
@@ -61,9 +59,8 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets if len(secret) >= 4 for form in _forms(secret)}
-        known = sorted(forms, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, known)), re.IGNORECASE) if known else None
+        known = all_forms(secrets)
+        self._known = finder(known)
         #: nothing shorter can hold a secret that is known
         self._shortest = len(known[-1]) if known else sys.maxsize
         self._handling: dict[object, _Handling] = {}
@@ -124,16 +121,6 @@ def _handling_of(name: object) -> _Handling:
         if folded in _ENDPOINT_FIELDS:
             return _Handling.ENDPOINT
     return _Handling.BY_LOOKS
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """How a secret may be spelled where it is used: as it is, in an OCPI 2.2.1 header, in a URL, in quotes."""
-    yield secret
-    encoded = base64.b64encode(secret.encode()).decode()
-    yield encoded.rstrip("=")
-    yield quote(secret, safe="")
-    yield quote(secret)
-    yield repr(secret)[1:-1]
 
 
 class _Handler(logging.StreamHandler[TextIO]):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import aiohttp
 import orjson
@@ -17,8 +17,11 @@ from ocn_permission_agent.chain.backoff import asked_pause_seconds
 from ocn_permission_agent.chain.text import shown
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import ChainAnswerTooLarge, ChainUnavailable
+from ocn_permission_agent.hiding import hide
 
 BATCH_LIMIT = 100
+#: words of a path such as "rpc" and "v3" are no secrets
+_SHORTEST_SECRET = 8
 DEADLINE_SECONDS = 20.0
 #: more than the logs of one full block can take, hex-encoded
 ANSWER_LIMIT_BYTES = 16 * 1024 * 1024
@@ -53,6 +56,7 @@ class RpcClient:
         self._url = url
         parts = urlsplit(url)
         self._endpoint = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+        self._secrets = _secrets_of(parts)
         self._clock = clock
         self._timeout = aiohttp.ClientTimeout(total=deadline_seconds)
         self._session: aiohttp.ClientSession | None = None
@@ -124,7 +128,7 @@ class RpcClient:
 
     def _in_order(self, answer: object, *, first: int, count: int) -> list[Any | Refusal]:
         if isinstance(answer, dict) and "error" in answer:
-            refusal = _refusal(answer["error"])
+            refusal = self._refusal(answer["error"])
             raise ChainUnavailable(f"{self.endpoint} refused the batch: {refusal.code} {refusal.text}")
         if not isinstance(answer, list) or len(answer) != count:
             raise ChainUnavailable(f"{self.endpoint} did not answer every call of a batch")
@@ -134,12 +138,18 @@ class RpcClient:
             if type(number) is not int or not first <= number < first + count or number in found:
                 raise ChainUnavailable(f"{self.endpoint} answered a call that was not asked")
             if item.get("error") is not None:
-                found[number] = _refusal(item["error"])
+                found[number] = self._refusal(item["error"])
             elif "result" in item:
                 found[number] = item["result"]
             else:
                 raise ChainUnavailable(f"{self.endpoint} answered neither a result nor an error")
         return [found[number] for number in range(first, first + count)]
+
+    def _refusal(self, error: object) -> Refusal:
+        fields = error if isinstance(error, dict) else {}
+        code = fields.get("code")
+        message = hide(str(fields.get("message", "")), self._secrets)
+        return Refusal(code=code if isinstance(code, int) else 0, text=shown(message.encode("utf-8", "replace")))
 
     async def _post(self, body: bytes) -> bytes:
         if self._session is None:
@@ -170,8 +180,8 @@ class RpcClient:
         return bytes(pieces)
 
 
-def _refusal(error: object) -> Refusal:
-    fields = error if isinstance(error, dict) else {}
-    code = fields.get("code")
-    message = str(fields.get("message", ""))
-    return Refusal(code=code if isinstance(code, int) else 0, text=shown(message.encode("utf-8", "replace")))
+def _secrets_of(url: SplitResult) -> tuple[str, ...]:
+    """What endpoints may repeat of a URL, and nobody is to see: all but its host."""
+    secrets = {url.path.strip("/"), *url.path.split("/"), url.query, url.username or "", url.password or ""}
+    secrets |= {value for _, value in parse_qsl(url.query)} | {unquote(url.password or "")}
+    return tuple(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)

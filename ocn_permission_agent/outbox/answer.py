@@ -5,11 +5,13 @@ says before it calls the service means "surely not processed" (b.1 rows 1-12, c.
 is ambiguous (rows 13-19). Some of its texts must be recognised: they stand in `NODE_TEXTS` and nowhere else.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
+from ocn_permission_agent.hiding import hide
 from ocn_permission_agent.net.answer import ANSWER_LIMIT_BYTES, Answer, NoAnswer, Sent
 from ocn_permission_agent.ocpi.reply import RESPONSE_SIGNATURE_TEXT, OcpiReply, read_reply
 from ocn_permission_agent.outbox.model import AttemptVerdict
@@ -113,13 +115,14 @@ class Reading:
     fault: NodeFault | None = None
 
 
-def read_answer(answer: Answer, *, now: datetime, direct: bool = False) -> Reading:
+def read_answer(answer: Answer, *, now: datetime, direct: bool = False, secrets: Sequence[str] = ()) -> Reading:
     """Read an HTTP answer.
 
     Args:
         answer: of the receiving node, or of the service itself.
         now: aware UTC; a `Retry-After` may be a date.
         direct: it is the service's own: a 404 is about the object, and no text is a node's.
+        secrets: that the request held; an answer may repeat them.
     """
     reply = read_reply(answer.status, answer.body[:ANSWER_LIMIT_BYTES])
     retry_after = _retry_after(answer, now) if answer.status in (429, 503) else None
@@ -134,7 +137,7 @@ def read_answer(answer: Answer, *, now: datetime, direct: bool = False) -> Readi
         verdict=verdict,
         http_status=answer.status,
         ocpi_status=reply.status_code,
-        detail="" if verdict is AttemptVerdict.ACCEPTED else excerpt(answer.body),
+        detail="" if verdict is AttemptVerdict.ACCEPTED else excerpt(answer.body, secrets=secrets),
         retry_after_seconds=retry_after,
         unreachable=unreachable,
         fault=fault,
@@ -151,9 +154,9 @@ def read_no_answer(no_answer: NoAnswer) -> Reading:
     )
 
 
-def excerpt(body: bytes) -> str:
+def excerpt(body: bytes, *, secrets: Sequence[str] = ()) -> str:
     """The beginning of a foreign text, harmless on any screen and in any log: printable ASCII, the rest escaped."""
-    text = body[:EXCERPT_LIMIT].decode("utf-8", errors="backslashreplace")
+    text = hide(body.decode("utf-8", errors="backslashreplace"), secrets)[:EXCERPT_LIMIT]
     return text.encode("unicode_escape").decode("ascii")[:EXCERPT_LIMIT]
 
 

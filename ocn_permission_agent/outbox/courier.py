@@ -210,7 +210,9 @@ class Courier:
         )
         if isinstance(answer, NoAnswer):
             return read_no_answer(answer)
-        return read_answer(answer, now=self._clock.now(), direct=ready.node is None)
+        direct = None if ready.node is not None else self._settings.of(ready.delivery.provider).direct
+        secrets = () if direct is None else (direct.token,)
+        return read_answer(answer, now=self._clock.now(), direct=ready.node is None, secrets=secrets)
 
     async def _better(self, ready: Ready, reading: Reading) -> Ready | None:
         """The message that the node wants instead; None where the answer stands, or nobody could write a better one."""

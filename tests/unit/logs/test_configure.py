@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import structlog
 
-from ocn_permission_agent.logs import REDACTED, LogSettings, configure
+from ocn_permission_agent.hiding import REDACTED
+from ocn_permission_agent.logs import LogSettings, configure
 
 Lines = Callable[[], list[dict[str, object]]]
 

@@ -4,7 +4,8 @@ import base64
 
 import pytest
 
-from ocn_permission_agent.logs import REDACTED, Redactor
+from ocn_permission_agent.hiding import REDACTED
+from ocn_permission_agent.logs import Redactor
 
 TRANSACTION = "0x" + "ab" * 32
 
