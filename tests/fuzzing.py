@@ -183,6 +183,8 @@ class Fuzz:
 
     def _target(self, draft: Draft) -> None:
         before, _, _ = draft.path.rpartition("/")
+        if len(draft.path) < 2:
+            return
         match self._chance.randrange(6):
             case 0 | 1 | 2:
                 draft.path = f"{before}/{self._chance.choice(_ODD_IDS)}"

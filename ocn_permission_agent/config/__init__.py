@@ -93,7 +93,7 @@ def load(path: Path | None, *, environ: Mapping[str, str] | None = None) -> Conf
         network=build.network(evaluated.values),
         log=build.log(evaluated.values),
         warnings=evaluated.warnings,
-        secrets=evaluated.secrets,
+        secrets=evaluated.secrets | key.to_hide(),
     )
 
 

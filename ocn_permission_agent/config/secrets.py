@@ -47,6 +47,9 @@ def secret_parts(url: str) -> set[str]:
     """What must never be shown of a URL: its password and whatever looks like a provider's key in path or query."""
     parts = urlsplit(url)
     found = {parts.password or "", unquote(parts.password or "")}
+    if parts.username and parts.password:
+        # As `Authorization: Basic` holds them; whoever hides a secret knows its Base64 too.
+        found.add(f"{unquote(parts.username)}:{unquote(parts.password)}")
     if parts.username and not parts.password:
         found |= {parts.username, unquote(parts.username)}
     found |= {segment for segment in parts.path.split("/") if len(segment) >= _KEY_LENGTH}

@@ -64,6 +64,10 @@ class OperatorKey:
         signature = self._key.sign_recoverable(eip191_hash(text), hasher=None)
         return signature[:64].hex() + f"{signature[64] + 27:02x}"
 
+    def to_hide(self) -> frozenset[str]:
+        """The key as text, for those who look for it in what is about to be shown; of a keystore nobody else has it."""
+        return frozenset({self._key.to_hex()})
+
     def __repr__(self) -> str:
         return f"OperatorKey(address={self.address!r})"
 
