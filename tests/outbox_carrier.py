@@ -18,7 +18,8 @@ from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.outbox.writing import Ready
 from ocn_permission_agent.store.database import Database
 from tests.fakes import FakeClock
-from tests.outbox_fixtures import Lines, Where, no_jitter, open_outbox
+from tests.outbox_fixtures import Lines, no_jitter, open_outbox
+from tests.stores import Where
 
 Ending = Callable[[Delivery], Awaitable[Attempt]]
 

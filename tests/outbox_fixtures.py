@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from ocn_permission_agent.clock import Clock
@@ -33,8 +32,8 @@ from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.store.database import Connection, Database
 from ocn_permission_agent.store.postgres import PostgresDatabase
-from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.factories import a_request
+from tests.stores import Where, open_at
 
 CUSTOMER = Party("DE", "CPO")
 CUSTOMER_ADDRESS = address("0x" + "c1" * 20)
@@ -134,10 +133,6 @@ def an_attempt(
     )
 
 
-#: a file of SQLite, or the URL of a PostgreSQL database
-Where = Path | str
-
-
 async def open_outbox(
     where: Where,
     clock: Clock,
@@ -147,10 +142,7 @@ async def open_outbox(
     holder: str = "agent-1",
 ) -> tuple[Database, StoredOutbox]:
     metrics = metrics or Metrics()
-    if isinstance(where, str):
-        database: Database = await PostgresDatabase.open(where, metrics=metrics, clock=clock)
-    else:
-        database = await SqliteDatabase.open(where, metrics=metrics, clock=clock)
+    database = await open_at(where, metrics=metrics, clock=clock)
     return database, an_outbox(database, settings=settings, metrics=metrics, holder=holder)
 
 

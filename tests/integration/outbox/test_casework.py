@@ -16,7 +16,8 @@ from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.outbox.stored_casework import StoredCasework
 from ocn_permission_agent.store.database import Database
 from tests.fakes import FakeClock
-from tests.outbox_fixtures import ANALYTICS, BILLING, PROVIDERS, Where, a_plan, an_attempt, cdr, open_outbox, session
+from tests.outbox_fixtures import ANALYTICS, BILLING, PROVIDERS, a_plan, an_attempt, cdr, open_outbox, session
+from tests.stores import Where
 
 ALL = Choice()
 

@@ -23,13 +23,13 @@ from tests.outbox_fixtures import (
     BILLING,
     CUSTOMER_ADDRESS,
     PROVIDERS,
-    Where,
     a_plan,
     an_attempt,
     cdr,
     open_outbox,
     session,
 )
+from tests.stores import Where
 
 
 class Outbox:

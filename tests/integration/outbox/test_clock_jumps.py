@@ -13,7 +13,8 @@ from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from tests.fakes import FakeClock
 from tests.outbox_carrier import Dispatching, dispatching
-from tests.outbox_fixtures import Where, a_plan, an_attempt, cdr, session
+from tests.outbox_fixtures import a_plan, an_attempt, cdr, session
+from tests.stores import Where
 
 HOUR = 3600.0
 LANES = 6

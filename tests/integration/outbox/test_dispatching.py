@@ -26,13 +26,13 @@ from tests.outbox_fixtures import (
     Lines,
     SameVersion,
     StatedView,
-    Where,
     a_plan,
     cdr,
     no_jitter,
     open_outbox,
     session,
 )
+from tests.stores import Where
 
 KEY = OperatorKey(b"\x11" * 32)
 

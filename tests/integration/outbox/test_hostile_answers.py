@@ -13,7 +13,8 @@ from ocn_permission_agent.ocn.keys import OperatorKey
 from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.dispatcher import Dispatcher
 from ocn_permission_agent.outbox.settings import DeliverySettings
-from tests.outbox_fixtures import Lines, SameVersion, StatedView, Where, a_plan, cdr, no_jitter, open_outbox
+from tests.outbox_fixtures import Lines, SameVersion, StatedView, a_plan, cdr, no_jitter, open_outbox
+from tests.stores import Where
 
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 SETTINGS = DeliverySettings(attempt_timeout_seconds=0.6)

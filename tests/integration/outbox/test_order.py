@@ -12,7 +12,8 @@ from ocn_permission_agent.outbox.dispatcher import Dispatcher
 from ocn_permission_agent.outbox.model import DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from tests.message_service import MessageService, Mood, message_service
-from tests.outbox_fixtures import BILLING, Lines, SameVersion, StatedView, Where, a_plan, open_outbox, session
+from tests.outbox_fixtures import BILLING, Lines, SameVersion, StatedView, a_plan, open_outbox, session
+from tests.stores import Where
 
 _SESSIONS, _PATCHES = 50, 20
 _SETTINGS = DeliverySettings(

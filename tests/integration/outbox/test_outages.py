@@ -14,7 +14,8 @@ from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery
 from ocn_permission_agent.outbox.settings import DeliverySettings, ServiceSettings
 from tests.fakes import FakeClock
 from tests.outbox_carrier import Dispatching, dispatching
-from tests.outbox_fixtures import ANALYTICS, BILLING, PROVIDERS, Where, a_plan, an_attempt, cdr, session
+from tests.outbox_fixtures import ANALYTICS, BILLING, PROVIDERS, a_plan, an_attempt, cdr, session
+from tests.stores import Where
 
 SETTINGS = DeliverySettings(max_rate=20, max_in_flight=8)
 PATCHES = 9

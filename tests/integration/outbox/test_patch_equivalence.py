@@ -17,7 +17,8 @@ from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from tests.fakes import FakeClock
 from tests.outbox_desk import Outboxed
-from tests.outbox_fixtures import Where, an_attempt, open_outbox, session
+from tests.outbox_fixtures import an_attempt, open_outbox, session
+from tests.stores import Where
 
 #: longer than a lane rests after an unanswered attempt
 _ROUND_SECONDS = 46

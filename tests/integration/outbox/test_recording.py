@@ -14,7 +14,8 @@ from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.store.database import Database
 from tests.factories import HEADERS, a_request
 from tests.fakes import FakeClock
-from tests.outbox_fixtures import ANALYTICS, BILLING, Where, a_plan, cdr, open_outbox, session
+from tests.outbox_fixtures import ANALYTICS, BILLING, a_plan, cdr, open_outbox, session
+from tests.stores import Where
 
 
 class Outbox:

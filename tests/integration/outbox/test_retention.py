@@ -12,7 +12,8 @@ from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.stored_casework import StoredCasework
 from tests.fakes import FakeClock
 from tests.outbox_desk import Outboxed
-from tests.outbox_fixtures import Lines, Where, cdr, command, open_outbox, session
+from tests.outbox_fixtures import Lines, cdr, command, open_outbox, session
+from tests.stores import Where
 
 SETTINGS = DeliverySettings(parked_days=5, history_days=7, ledger_days=14)
 TABLES = (

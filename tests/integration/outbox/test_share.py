@@ -13,7 +13,8 @@ from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from tests.fakes import FakeClock
 from tests.outbox_carrier import dispatching
-from tests.outbox_fixtures import Where, a_plan, an_attempt, cdr
+from tests.outbox_fixtures import a_plan, an_attempt, cdr
+from tests.stores import Where
 
 COPIES = 4_000
 SETTINGS = DeliverySettings(max_rate=10**6, max_in_flight=32)

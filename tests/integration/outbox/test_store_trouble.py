@@ -15,7 +15,8 @@ from ocn_permission_agent.store.sqlite import SqliteDatabase
 from tests.fakes import FakeClock
 from tests.outbox_carrier import dispatching
 from tests.outbox_desk import Outboxed
-from tests.outbox_fixtures import Where, a_plan, an_attempt, cdr, open_outbox
+from tests.outbox_fixtures import a_plan, an_attempt, cdr, open_outbox
+from tests.stores import Where
 
 
 @pytest.fixture
@@ -125,7 +126,8 @@ import asyncio, resource, signal, sys
 from pathlib import Path
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.errors import StoreUnavailable
-from tests.outbox_fixtures import Where, a_plan, cdr, open_outbox
+from tests.outbox_fixtures import a_plan, cdr, open_outbox
+from tests.stores import Where
 
 async def main():
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

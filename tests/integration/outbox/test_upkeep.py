@@ -7,7 +7,8 @@ from ocn_permission_agent.outbox.after_attempt import Decision, held
 from ocn_permission_agent.outbox.model import DeliveryState
 from ocn_permission_agent.outbox.upkeep import Upkeep
 from tests.fakes import FakeClock
-from tests.outbox_fixtures import Lines, StatedView, Where, a_plan, cdr, open_outbox, session
+from tests.outbox_fixtures import Lines, StatedView, a_plan, cdr, open_outbox, session
+from tests.stores import Where
 
 
 async def test_a_round_shows_the_backlog_and_lets_payloads_go(where: Where) -> None:
