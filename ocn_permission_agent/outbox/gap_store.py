@@ -135,6 +135,15 @@ class StoredGaps:
 
     def _note(self, connection: Connection, gap: Gap) -> None:
         until = gap.until or gap.at
+        if self._sql.row(
+            connection,
+            "known",
+            correlation_id=gap.correlation_id,
+            first_at_us=to_us(gap.at),
+            reason=gap.reason,
+            object_id=gap.object_id,
+        ):
+            return
         place: dict[str, object] = {"reason": gap.reason, "hour_us": to_us(hour_of(gap.at))}
         if self._sql.rows(connection, "count_details", **place)[0]["n"] >= DETAILS_PER_HOUR:
             self._add(connection, GapSum(reason=gap.reason, count=1, first_at=gap.at, last_at=until))

@@ -3,6 +3,13 @@
 -- name: count_details
 SELECT count(*) AS n FROM gaps WHERE reason = :reason AND hour_us = :hour_us AND detailed;
 
+-- name: known
+-- One that was written by a process that died before it could strike it from its journal.
+SELECT id FROM gaps
+WHERE correlation_id = :correlation_id AND correlation_id <> '' AND first_at_us = :first_at_us AND reason = :reason
+  AND object_id = :object_id
+LIMIT 1;
+
 -- name: add_detail
 INSERT INTO gaps (reason, hour_us, detailed, first_at_us, last_at_us, count, module, method, customer, object_id,
                   correlation_id)

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.outbox.gap_store import StoredGaps
 from ocn_permission_agent.outbox.gaps import DETAILS_PER_HOUR, Gap, Gaps, GapSum
 from ocn_permission_agent.outbox.generation import StoredGeneration
@@ -54,13 +56,25 @@ async def test_gaps_are_kept_one_by_one_and_told_by_reason(database: Database) -
 
 async def test_a_flood_is_counted_beyond_the_thousand(database: Database) -> None:
     store = StoredGaps(database)
-    flood = tuple(gap(number % 60) for number in range(DETAILS_PER_HOUR + 25))
+    flood = tuple(gap(number) for number in range(DETAILS_PER_HOUR + 25))
     await store.note(Gaps(details=flood, sums=()))
     (total,) = await store.totals()
     assert total.count == DETAILS_PER_HOUR + 25
     newest = await store.newest(2 * DETAILS_PER_HOUR)
     assert len(newest) == DETAILS_PER_HOUR + 1
     assert sorted(count for _, count in newest)[-1] == 25
+
+
+async def test_a_gap_that_is_written_again_after_a_death_counts_once(database: Database) -> None:
+    ledger = LedgerStore(database)
+    store = StoredGaps(database, ledger=ledger)
+    known = replace(gap(), customer_address="0x" + "c1" * 20)
+    for _ in range(2):
+        await store.note(Gaps(details=(known, replace(known, object_id="s2")), sums=()))
+    (total,) = await store.totals()
+    chain = await ledger.chain(known.customer_address)
+    assert chain is not None
+    assert (total.count, len(list(chain.entries))) == (2, 2)
 
 
 async def test_sums_that_are_noted_at_once_add_up(database: Database) -> None:
