@@ -160,13 +160,13 @@ def read_scope(row: Row) -> Scope:
     )
 
 
-def read_breaker(row: Row) -> Breaker:
-    """A provider's breaker."""
+def read_breaker(row: Row, *, of: str = "") -> Breaker:
+    """A provider's breaker, from columns whose names may begin with `of`."""
     return Breaker(
-        failures=row["failures"],
-        paused_since=from_us_or_none(row["paused_since_us"]),
-        probe_at=from_us_or_none(row["probe_at_us"]),
-        reason=row["pause_reason"],
+        failures=row[f"{of}failures"],
+        paused_since=from_us_or_none(row[f"{of}paused_since_us"]),
+        probe_at=from_us_or_none(row[f"{of}probe_at_us"]),
+        reason=row[f"{of}pause_reason"],
     )
 
 

@@ -115,9 +115,6 @@ class Settling:
     def let_go(self, connection: Connection, delivery_id: int, envelope_id: int) -> None:
         """A delivery that has ended needs its payload no longer."""
         self._sql.do(connection, "let_go_of_payload", id=delivery_id)
-        self._release(connection, delivery_id, envelope_id)
-
-    def _release(self, connection: Connection, delivery_id: int, envelope_id: int) -> None:
         self._sql.do(connection, "drop_collapsed", delivery_id=delivery_id)
         self._sql.do(connection, "release_payload", envelope_id=envelope_id)
 
@@ -149,7 +146,9 @@ class Settling:
         if delivery_class is DeliveryClass.SESSION and decision.state not in _NOT_FOLLOWED:
             self._follow(connection, row, decision)
         if keep_until is None and row["payload_until_us"] != 0:
-            self._release(connection, delivery_id, row["envelope_id"])
+            if row["collapsed_method"] is not None:
+                self._sql.do(connection, "drop_collapsed", delivery_id=delivery_id)
+            self._sql.do(connection, "release_payload", envelope_id=row["envelope_id"])
 
     def _follow(self, connection: Connection, row: Row, decision: Decision) -> None:
         """The session as a whole moves on with what was said, delivered or not; it is erased when it is over."""

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from ocn_permission_agent.consent.address import Address
-from ocn_permission_agent.errors import LeaseLost
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.outbox.after_attempt import Decision
@@ -153,12 +152,10 @@ class StoredOutbox:
         """See `OutboxStore.settle`."""
 
         def work(connection: Connection) -> Settled:
-            place = self._sql.row(connection, "place_of", id=delivery.id)
-            if place is None:
-                raise LeaseLost(f"delivery {delivery.id} is not in the store")
-            standing = self._standing(connection, place, breaker_step, pause_step)
-            if not self._sql.rows(connection, "lock_lane", id=delivery.id, lease=delivery.lease)[0]["held"]:
+            place = self._sql.row(connection, "place_of", id=delivery.id, lease=delivery.lease)
+            if place is None or not place["held"]:
                 raise lost_to_another(delivery)
+            standing = self._standing(connection, place, breaker_step, pause_step)
             if attempt is None:
                 self._settling.drop_open_attempt(connection, delivery)
             else:
@@ -299,7 +296,7 @@ class StoredOutbox:
     # --------------------------------------------------------------------------------------------------------------
 
     async def _write_about(self, delivery: Delivery, work: Callable[[Connection], T]) -> T:  # noqa: ARG002  where it matters
-        """Write something about a delivery that is held. If it is not any more, `work` says so before it writes."""
+        """Write something about a delivery. If its lane is not held any more, `work` tells before it writes."""
         return await self._database.write(work)
 
     def _standing(
@@ -311,7 +308,7 @@ class StoredOutbox:
     ) -> Settled:
         """How provider and module stand, and are to stand; if that is something else, nobody changes it meanwhile."""
         sql, provider_id = self._sql, place["provider_id"]
-        before = read_breaker(sql.rows(connection, "get_breaker", provider_id=provider_id)[0])
+        before = read_breaker(place, of="provider_")
         paused = read_module_pause(place)
         if breaker_step(before) != before or pause_step(paused) != paused:
             before = read_breaker(sql.rows(connection, "lock_breaker", provider_id=provider_id)[0])

@@ -146,12 +146,16 @@ WHERE delivery_id = :delivery_id AND number = :number;
 DELETE FROM attempts WHERE delivery_id = :delivery_id AND ended_at_us IS NULL;
 
 -- name: place_of
-SELECT d.lane_id, l.channel_id, c.provider_id, c.paused_since_us, c.probe_at_us, c.pause_reason
-FROM deliveries d JOIN lanes l ON l.id = d.lane_id JOIN channels c ON c.id = l.channel_id
+-- Where it is, how that stands, and whether whoever has :lease holds it still.
+SELECT d.lane_id, l.channel_id, c.provider_id, c.paused_since_us, c.probe_at_us, c.pause_reason,
+       p.failures AS provider_failures, p.paused_since_us AS provider_paused_since_us,
+       p.probe_at_us AS provider_probe_at_us, p.pause_reason AS provider_pause_reason,
+       1 AS held
+FROM deliveries d
+JOIN lanes l ON l.id = d.lane_id
+JOIN channels c ON c.id = l.channel_id
+JOIN providers p ON p.id = c.provider_id
 WHERE d.id = :id;
-
--- name: lock_lane
-SELECT 1 AS held;
 
 -- name: keep_pending
 UPDATE deliveries
@@ -210,9 +214,6 @@ SET in_flight = 0, head_id = :head_id,
                       AND :due_at_us >= c.returned_at_us), 0),
     held_since_us = CASE WHEN :held AND :head_id IS NOT NULL THEN :now END
 WHERE id = :lane_id;
-
--- name: get_breaker
-SELECT failures, paused_since_us, probe_at_us, pause_reason FROM providers WHERE id = :provider_id;
 
 -- name: lock_breaker
 SELECT failures, paused_since_us, probe_at_us, pause_reason FROM providers WHERE id = :provider_id;
