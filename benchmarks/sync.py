@@ -90,13 +90,15 @@ async def furnished(customers: int, providers: int) -> AsyncIterator[Furnished]:
                     await actor.set_party(name.country_code, name.party_id, roles=[0], operator=operator.address)
             for actor in actors["provider"]:
                 await actor.set_service("A service", "https://service.example", [6, 8])
+            await client.request("evm_setAutomine", False)
             for customer in actors["customer"]:
                 await _agree_with_all(chain, customer, actors["provider"])
+            await client.request("evm_setAutomine", True)
             yield Furnished(chain=chain, customers=actors["customer"], providers=actors["provider"])
 
 
 async def _agree_with_all(chain: Deployment, customer: Actor, providers: list[Actor]) -> None:
-    """All of a customer's agreements in one batch, each in a block of its own."""
+    """All of a customer's agreements, in one block: anvil writes its whole state to the disk with each block."""
     nonce = int(await chain.client.request("eth_getTransactionCount", customer.address, "latest"), 16)
     price = {"maxFeePerGas": 100 * 10**9, "maxPriorityFeePerGas": 10**9, "gas": 150_000, "value": 0}
     raw = [
@@ -113,7 +115,10 @@ async def _agree_with_all(chain: Deployment, customer: Actor, providers: list[Ac
         for place, provider in enumerate(providers)
     ]
     sent = await chain.client.batch(*(("eth_sendRawTransaction", ["0x" + each.hex()]) for each in raw))
-    await customer.wait_for(sent[-1])
+    await chain.client.request("anvil_mine", "0x1")
+    receipts = [await customer.wait_for(each) for each in (sent[0], sent[-1])]
+    if not all(receipt.succeeded for receipt in receipts):
+        raise RuntimeError("an agreement was refused")
 
 
 def synthetic(customers: int, providers: int) -> Iterator[Event]:

@@ -13,7 +13,12 @@ from ocn_permission_agent.consent.facts import End, Facts, PartyFacts
 from ocn_permission_agent.consent.permission import EXPLICIT_ONLY, Interface, effective, permission_for
 from ocn_permission_agent.consent.verdict import Standing, Verdict
 
+_AGREE_AGAIN = "the customer can agree again, by a transaction of its own"
 _AGREE_ANEW = "the customer can revoke and agree again, by transactions of its own"
+_REGISTER = "who left can register again; then the customer must agree anew"
+_READ_AGAIN = "whoever wrote the entry can write it anew, in a form that can be read; then the customer must agree anew"
+_LOOK = "an audit looks for the lost logs; another RPC endpoint may have them"
+_WAIT = "it passes by itself, with new blocks"
 _RENEW = _AGREE_ANEW + ", or the operator can confirm this transaction with `agreements confirm`"
 
 
@@ -81,9 +86,11 @@ def _c10_nobody_is_quarantined(case: Case) -> Verdict | None:
         ("operator of this node", case.own_operator),
     ):
         if facts is not None and facts.doubt is not None:
-            return closed("C10", f"the {role} is quarantined: {facts.doubt.why}", facts.doubt.evidence)
+            reason = f"the {role} is quarantined: {facts.doubt.why}"
+            return closed("C10", reason, facts.doubt.evidence, remedy=_READ_AGAIN)
     if case.pair.grant.agreed is None:
-        return closed("C10", "what the service listed at the agreement is unknown", case.pair.grant.evidence)
+        reason = "what the service listed at the agreement is unknown"
+        return closed("C10", reason, case.pair.grant.evidence, remedy=_AGREE_ANEW)
     return None
 
 
@@ -95,7 +102,8 @@ def _c1_operator_is_registered(case: Case) -> Verdict | None:
     own = case.own_operator
     if own is None or own.domain or own.doubt is not None:
         return None
-    return closed("C1", "this node's operator has left the registry", own.changed)
+    remedy = "the operator can register again: setNode of the Registry"
+    return closed("C1", "this node's operator has left the registry", own.changed, remedy=remedy)
 
 
 def _c1_customer_is_ours(case: Case) -> Verdict | None:
@@ -104,7 +112,8 @@ def _c1_customer_is_ours(case: Case) -> Verdict | None:
         return objection
     customer = case.customer
     if customer is not None and customer.operator != case.ground.own_operator:
-        return closed("C1", "the customer belongs to another node", customer.redirected or customer.registered)
+        reason, evidence = "the customer belongs to another node", customer.redirected or customer.registered
+        return closed("C1", reason, evidence, remedy="the customer can name this node's operator in its entry again")
     return None
 
 
@@ -131,13 +140,21 @@ def _c1_provider_is_registered(case: Case) -> Verdict | None:
 def _is_registered(role: str, facts: PartyFacts | None, all_facts: Facts) -> Verdict | None:
     """Registered now, non-zero, found by its key, and no other party is spelled alike."""
     if facts is None:
-        return closed("C1", f"the {role} is not in the registry")
+        return closed("C1", f"the {role} is not in the registry", remedy=f"the {role} can register")
     if facts.party is None or facts.address == ZERO:
-        return closed("C1", f"the {role} has left the registry", facts.left)
+        return closed("C1", f"the {role} has left the registry", facts.left, remedy=_REGISTER)
     if all_facts.key(facts.party) != facts.address:
-        return closed("C1", f"the registry finds another address for {facts.party} than the {role}'s")
-    if len(all_facts.spellings.get(facts.party.folded, ())) != 1:
-        return closed("C1", f"more than one party is spelled {facts.party.folded} when letter case is ignored")
+        reason = f"the registry finds another address for {facts.party} than the {role}'s"
+        remedy = f"the {role} can register under a name of its own"
+        return closed("C1", reason, facts.redirected or facts.registered, remedy=remedy)
+    spelled = all_facts.spellings.get(facts.party.folded, ())
+    if len(spelled) != 1:
+        reason = f"more than one party is spelled {facts.party.folded} when letter case is ignored"
+        entries = [all_facts.parties[each] for each in spelled]
+        evidence = max((each.redirected or each.registered for each in entries), key=lambda each: each.position)
+        return closed(
+            "C1", reason, evidence, remedy="all but one of them must leave the Registry, or take another name"
+        )
     return None
 
 
@@ -147,15 +164,15 @@ def _is_registered(role: str, facts: PartyFacts | None, all_facts: Facts) -> Ver
 def _c2_logs_and_state_agree(case: Case) -> Verdict | None:
     if case.pair.contradicted is None:
         return None
-    return closed(
-        "C2", "the contract's flag and its logs contradict each other: logs were lost", case.pair.contradicted
-    )
+    reason = "the contract's flag and its logs contradict each other: logs were lost"
+    return closed("C2", reason, case.pair.contradicted, remedy=_LOOK)
 
 
 def _c2_logs_are_all_there(case: Case) -> Verdict | None:
     if case.pair.miscounted is None:
         return None
-    return closed("C2", "the contract counts other grants than its logs told: logs were lost", case.pair.miscounted)
+    reason = "the contract counts other grants than its logs told: logs were lost"
+    return closed("C2", reason, case.pair.miscounted, remedy=_LOOK)
 
 
 def _c2_not_revoked(case: Case) -> Verdict | None:
@@ -163,10 +180,8 @@ def _c2_not_revoked(case: Case) -> Verdict | None:
         return None
     if case.pair.replayed:
         reason = "revoked by replay: a relayed signature of the customer that was seen before may have been used again"
-        return closed(
-            "C6", reason, case.pair.newest, remedy="the customer can agree again, by a transaction of its own"
-        )
-    return closed("C2", "the customer revoked the agreement", case.pair.newest)
+        return closed("C6", reason, case.pair.newest, remedy=_AGREE_AGAIN)
+    return closed("C2", "the customer revoked the agreement", case.pair.newest, remedy=_AGREE_AGAIN)
 
 
 def _agreement_stands(case: Case, agreement: AgreementId) -> Verdict | None:
@@ -182,7 +197,9 @@ def _agreement_stands(case: Case, agreement: AgreementId) -> Verdict | None:
 def _c5_service_lives_since(case: Case) -> Verdict | None:
     service = case.service
     if service is None or not service.listed:
-        return closed("C5", "there is no such service", None if service is None else service.deleted)
+        evidence = None if service is None else service.deleted
+        remedy = "the provider can list it again; then the customer must agree anew"
+        return closed("C5", "there is no such service", evidence, remedy=remedy)
     return _ended_by(case, service.ends, "C5", "the service was deleted after the agreement")
 
 
@@ -248,14 +265,14 @@ def _c4_grant_is_confirmed(case: Case) -> Verdict | None:
     pair = case.pair
     if _confirmed(case.ground, pair.waits_from):
         return None
-    return closed("C4", _waiting("the agreement", case.ground, pair.waits_from), pair.grant.evidence)
+    return closed("C4", _waiting("the agreement", case.ground, pair.waits_from), pair.grant.evidence, remedy=_WAIT)
 
 
 def _c4_registrations_are_confirmed(case: Case) -> Verdict | None:
     for role, facts in (("customer", case.customer), ("provider", case.provider)):
         if facts is not None and not _confirmed(case.ground, facts.registered.block_number):
             sentence = _waiting(f"the {role}'s registration", case.ground, facts.registered.block_number)
-            return closed("C4", sentence, facts.registered)
+            return closed("C4", sentence, facts.registered, remedy=_WAIT)
     return None
 
 

@@ -1,7 +1,7 @@
 """Keccak-256, by the library that is the fastest for what we hash: short texts.
 
 `eth_hash.auto` takes pycryptodome wherever it is installed, and eth-account installs it; for a message of 64 bytes that
-takes four times as long as pysha3 (docs/explanation/performance.md "Following the chain").
+takes four times as long as pysha3 (docs/explanation/consent-figures.md).
 """
 
 import importlib.util

@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 from tests.chain_fixtures import funded_server
 from tests.chain_harness import OWN_DOMAIN
 from tests.integration.histories.bench import CUSTOMERS, HUGE, KEYS, PEOPLE, PROVIDERS, Bench
+from tests.integration.histories.causes import CAUSES, alone
 from tests.integration.histories.model import MODULES, OTHER, OWN, ROLES
 from tests.real_contracts import real_contracts_or_skip
 
@@ -128,6 +129,15 @@ class Histories(RuleBasedStateMachine):
     @step(provider=providers)
     def delete_service(self, provider: str) -> None:
         self._step(self.bench.delete_service(provider))
+
+    @step(
+        cause=st.sampled_from(sorted(CAUSES)),
+        customer=st.sampled_from(("cpo", "cpo_b")),
+        provider=providers,
+        blocks=st.integers(0, 3),
+    )
+    def one_cause_alone(self, cause: str, customer: str, provider: str, blocks: int) -> None:
+        self._step(alone(self.bench, cause, customer, provider, blocks=blocks))
 
     # --- the registry ---------------------------------------------------------------------------------------------
 
@@ -254,6 +264,9 @@ class Histories(RuleBasedStateMachine):
                 assert found == wanted, (customer, provider, wanted, verdict)
                 self.count("verdicts", {found if verdict is None else f"{found} {verdict.rule}": 1})
                 closed = wanted == "closed"
+                if closed and verdict is not None:
+                    assert verdict.remedy, "whoever is closed is told what can be done"
+                    assert verdict.transaction_hash or verdict.rule in _OF_NO_TRANSACTION, verdict
                 expected[customer, provider] = set() if closed else model.interfaces(customer, provider, now)
         for module in MODULES:
             for role in ROLES:
@@ -261,9 +274,30 @@ class Histories(RuleBasedStateMachine):
                 assert heard == {pair for pair, interfaces in expected.items() if (module, role) in interfaces}
 
 
+#: a stop is a decision; who never was in the registry, or was seen to change without a log, has no transaction
+_OF_NO_TRANSACTION = {"C1", "C5", "C7"}
+
 # The chain's EVM sets a limit of its own.
 pytestmark = pytest.mark.filterwarnings("ignore:The recursion limit will not be reset")
 _QUIET = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
+
+
+@pytest.mark.timeout(300)
+def test_each_cause_alone_has_the_effect_that_the_model_says() -> None:
+    """Where only one rule stands in the way, a defect in it shows."""
+    history = Histories()
+    try:
+        history.begin()
+        for number, cause in enumerate(CAUSES):
+            provider = PROVIDERS[number % 2]
+            history.one_cause_alone(cause=cause, customer="cpo", provider=provider, blocks=3)
+            history.index_and_model_agree()
+            if cause == "nothing":
+                verdict = history.bench.verdict("cpo", provider)
+                assert verdict is not None
+                assert verdict.standing.value == "open", "all was put right"
+    finally:
+        history.teardown()
 
 
 @pytest.mark.timeout(300)
