@@ -17,6 +17,7 @@ from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.outbox.writing import Ready
 from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.postgres import PostgresDatabase
 from tests.fakes import FakeClock
 from tests.outbox_fixtures import Lines, no_jitter, open_outbox
 from tests.stores import Where
@@ -76,7 +77,9 @@ class Dispatching:
             await self.database.read(lambda _: None)
             await asyncio.sleep(0)
             busy = any(count for party, count in self.carrier.active.items() if party not in self.waiting)
-            still = self.clock.sleepers and not busy and begun == len(self.carrier.begun)
+            # On PostgreSQL what is written side by side is not done in the order of these calls.
+            writing = isinstance(self.database, PostgresDatabase) and bool(self.database._writing)
+            still = self.clock.sleepers and not busy and not writing and begun == len(self.carrier.begun)
             quiet = quiet + 1 if still else 0
 
     async def step(self, seconds: float) -> None:
