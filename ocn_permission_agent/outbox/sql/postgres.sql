@@ -4,13 +4,17 @@
 -- ----------------------------------------------------------------------------------------------------- claiming
 
 -- name: lock_providers_due
--- One agent at a time claims of a provider: so its limits hold over all agents.
+-- One agent at a time claims of a provider: so its limits hold over all agents. The first lane of a channel is asked for
+-- by order, here and below: a planner that may choose reads all lanes instead of the index.
 SELECT p.id FROM providers p
 WHERE (p.paused_since_us IS NULL OR p.probe_at_us <= :now::bigint)
-  AND EXISTS (SELECT 1 FROM channels c JOIN lanes l ON l.channel_id = c.id
-              WHERE c.provider_id = p.id AND NOT l.in_flight
-                AND l.due_at_us <= CASE WHEN p.paused_since_us IS NULL AND c.paused_since_us IS NULL
-                                   THEN :now::bigint ELSE 9223372036854775807 END)
+  AND EXISTS (SELECT 1 FROM channels c
+              WHERE c.provider_id = p.id
+                AND (SELECT l.due_at_us FROM lanes l
+                     WHERE l.channel_id = c.id AND NOT l.in_flight AND l.due_at_us IS NOT NULL
+                     ORDER BY l.due_at_us LIMIT 1)
+                    <= CASE WHEN p.paused_since_us IS NULL AND c.paused_since_us IS NULL
+                       THEN :now ELSE 9223372036854775807 END)
 ORDER BY p.id
 FOR NO KEY UPDATE;
 
@@ -24,13 +28,15 @@ SELECT c.id, c.provider_id, p.address, p.party, c.module, c.returned_at_us,
 FROM channels c JOIN providers p ON p.id = c.provider_id
 WHERE CASE
       WHEN p.paused_since_us IS NOT NULL
-      THEN p.probe_at_us <= :now
+      THEN p.probe_at_us <= :now::bigint
            AND NOT EXISTS (SELECT 1 FROM channels o JOIN lanes l ON l.channel_id = o.id AND l.in_flight
                            WHERE o.provider_id = p.id)
       WHEN c.paused_since_us IS NOT NULL
       THEN c.probe_at_us <= :now
            AND NOT EXISTS (SELECT 1 FROM lanes l WHERE l.channel_id = c.id AND l.in_flight)
-      ELSE EXISTS (SELECT 1 FROM lanes l WHERE l.channel_id = c.id AND NOT l.in_flight AND l.due_at_us <= :now)
+      ELSE (SELECT l.due_at_us FROM lanes l
+            WHERE l.channel_id = c.id AND NOT l.in_flight AND l.due_at_us IS NOT NULL
+            ORDER BY l.due_at_us LIMIT 1) <= :now
       END
 ORDER BY c.provider_id, module_paused, c.id;
 
@@ -75,18 +81,20 @@ JOIN providers p ON p.id = c.provider_id
 JOIN envelopes e ON e.id = d.envelope_id
 LEFT JOIN merged_sessions m ON m.lane_id = d.lane_id AND m.scope_id = d.scope_id
 LEFT JOIN collapsed k ON k.delivery_id = d.id
-WHERE d.id IN (SELECT value::bigint FROM jsonb_array_elements_text(:ids::jsonb))
+WHERE d.id = ANY (ARRAY(SELECT value::bigint FROM jsonb_array_elements_text(:ids::jsonb)))
 ORDER BY d.id;
 
 -- name: next_due
 -- What is due already counts too: somebody else may have left it, or it waits for a limit that others use up.
 SELECT min(CASE WHEN p.paused_since_us IS NOT NULL THEN p.probe_at_us
                 WHEN c.paused_since_us IS NOT NULL THEN c.probe_at_us
-                ELSE (SELECT min(l.due_at_us) FROM lanes l
-                      WHERE l.channel_id = c.id AND NOT l.in_flight AND l.due_at_us IS NOT NULL) END) AS at_us
-FROM channels c JOIN providers p ON p.id = c.provider_id
-WHERE EXISTS (SELECT 1 FROM lanes l WHERE l.channel_id = c.id AND NOT l.in_flight AND l.due_at_us IS NOT NULL)
-  AND :now::bigint IS NOT NULL;
+                ELSE f.due_at_us END) AS at_us
+FROM channels c
+JOIN providers p ON p.id = c.provider_id
+CROSS JOIN LATERAL (SELECT l.due_at_us FROM lanes l
+                    WHERE l.channel_id = c.id AND NOT l.in_flight AND l.due_at_us IS NOT NULL
+                    ORDER BY l.due_at_us LIMIT 1) f
+WHERE :now::bigint IS NOT NULL;
 
 -- name: left_behind
 -- What its holder will not settle any more: its lease is over; or :own, and the holder has begun anew.
@@ -115,8 +123,9 @@ UPDATE lanes SET in_flight = FALSE, lease_holder = NULL, lease_number = lease_nu
 -- name: renew_leases
 UPDATE lanes SET leased_until_us = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + :lease_us
 WHERE in_flight AND lease_holder = :holder
-  AND id IN (SELECT d.lane_id FROM deliveries d
-             WHERE d.id IN (SELECT value::bigint FROM jsonb_array_elements_text(:delivery_ids::jsonb)));
+  AND id = ANY (ARRAY(SELECT d.lane_id FROM deliveries d
+                      WHERE d.id = ANY (ARRAY(SELECT value::bigint
+                                              FROM jsonb_array_elements_text(:delivery_ids::jsonb)))));
 
 -- name: hold_lane
 -- Nobody has taken it over, so it may be held for a whole lease from now on, however late it is.
@@ -323,7 +332,8 @@ SET probe_at_us = CASE WHEN probe_at_us > :now::bigint THEN probe_at_us - :by::b
 -- Scopes with anything pending, or with a payload that is kept.
 SELECT DISTINCT s.customer_address, p.address AS provider_address, s.agreement, c.module, s.interface_role
 FROM scopes s JOIN channels c ON c.id = s.channel_id JOIN providers p ON p.id = c.provider_id
-WHERE EXISTS (SELECT 1 FROM deliveries d WHERE d.scope_id = s.id AND d.payload_until_us IS DISTINCT FROM 0)
+WHERE (SELECT d.id FROM deliveries d WHERE d.scope_id = s.id AND d.payload_until_us IS DISTINCT FROM 0
+       ORDER BY d.state, d.id LIMIT 1) IS NOT NULL
    OR EXISTS (SELECT 1 FROM merged_sessions m WHERE m.scope_id = s.id);
 
 -- name: scope_ids

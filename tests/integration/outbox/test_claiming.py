@@ -283,7 +283,16 @@ async def test_claims_do_not_look_at_what_waits_for_a_dead_service(outbox: Outbo
     for delivery in await outbox.claim():
         await outbox.pause(delivery, 3600)
     await outbox.owe(cdr("fresh"), to=(ANALYTICS,))
+    await outbox.database.write(lambda connection: connection.execute("ANALYZE"))
     assert "lanes_due" in await outbox.plan_of("lanes_due", channel_id=1, due_by=0, now=0, room=1)
+    for name in ("lock_providers_due", "channels_with_due", "next_due"):
+        plan = await outbox.plan_of(name, now=0)
+        assert "SCAN l" not in plan.replace("SCAN l USING", "")  # SQLite
+        assert "Seq Scan on lanes" not in plan  # PostgreSQL
+    for name, values in (("get_deliveries", {"ids": "[1, 2]", "now": 0}), ("place_of", {"id": 1, "lease": 0})):
+        plan = await outbox.plan_of(name, **values)
+        assert "Seq Scan on deliveries" not in plan
+        assert "SCAN d" not in plan
     assert [str(each.provider) for each in await outbox.claim()] == ["NL*ANA"]
 
 
