@@ -251,6 +251,42 @@ async def test_a_dispatcher_takes_over_what_a_dead_agent_had_begun(agents: Agent
     assert verdicts == [("unknown_outcome", 1), ("accepted", 2)]
 
 
+async def test_a_dispatcher_drops_and_counts_what_it_has_no_lease_for_any_more(agents: Agents) -> None:
+    answered, metrics, lines = asyncio.Event(), Metrics(), Lines()
+
+    async def answer_late(delivery: Delivery) -> Attempt:
+        await answered.wait()
+        return an_attempt(AttemptVerdict.ACCEPTED, at=agents.clock.now(), seconds=0, ocpi_status=1000)
+
+    carrier = Carrier(answer_late)
+    dispatcher = Dispatcher(
+        store=agents.one,
+        courier=carrier,
+        settings=DeliverySettings(),
+        clock=agents.clock,
+        metrics=metrics,
+        log=lines,
+        spread=no_jitter,
+    )
+    await agents.one.record(a_plan(cdr("late"), at=agents.clock.now()))
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        running = group.create_task(dispatcher.run())
+        while not carrier.begun:
+            await agents.one_value("SELECT 1")
+        await agents.let_leases_end()
+        (taken_over,) = await agents.other.keep_leases((), now=agents.clock.now())
+        answered.set()
+        while not lines.of("delivery.lease_lost"):
+            await agents.one_value("SELECT 1")
+        running.cancel()
+    assert lines.of("delivery.attempted") == []
+    assert lines.of("delivery.lease_lost")[0]["lease"] == taken_over.delivery.lease - 1
+    labels = {"provider": "DE*PAY"}
+    assert metrics.registry.get_sample_value("ocn_agent_leases_lost_total", labels) == 1
+    assert await agents.one_value("SELECT count(*) FROM attempts WHERE ended_at_us IS NULL") == 1
+    await agents.deliver(agents.other, taken_over.delivery)
+
+
 async def test_what_was_recorded_by_a_commit_of_which_nobody_knows_is_not_recorded_again_from_the_spool(
     agents: Agents,
 ) -> None:
