@@ -165,6 +165,8 @@ def _from_environment(environ: Mapping[str, str], keys: Iterable[Key], problems:
             problems.append(_unknown(variable, variable, known, "variable"))
             continue
         key, in_file = known[variable]
+        if not raw.strip() and not in_file and f"{variable}_FILE" in environ and f"{variable}_FILE" in known:
+            continue  # emptied in favour of the file, where an image or a unit has a value of its own
         if key.path in given:
             problems.append(f"{key.path}: is given twice, by {given[key.path].named} and by {variable}.")
         named = f"{key.section}.{key.name}{'_file' if in_file else ''} ({variable})"

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ocn_permission_agent.config import load
+from ocn_permission_agent.config import Config, load
 from ocn_permission_agent.errors import ConfigError
 
+Loading = Callable[..., Config]
 Complaining = Callable[..., list[str]]
 
 
@@ -123,6 +124,14 @@ def test_a_secret_given_twice_is_refused(complaining: Complaining, folder: Path)
     [problem] = complaining({}, OCN_AGENT_ADMIN_TOKEN="x" * 16, OCN_AGENT_ADMIN_TOKEN_FILE=str(folder / "token"))
 
     assert problem.startswith("admin.token: is given twice")
+
+
+def test_a_variable_that_is_emptied_gives_way_to_its_file(loading: Loading, folder: Path) -> None:
+    (folder / "store.url").write_text("postgresql://agent@db/agent")
+
+    config = loading({}, OCN_AGENT_STORE_URL="", OCN_AGENT_STORE_URL_FILE=str(folder / "store.url"))
+
+    assert config.store.postgres_url == "postgresql://agent@db/agent"
 
 
 def test_without_a_network_all_three_of_its_keys_are_needed(complaining: Complaining) -> None:

@@ -36,7 +36,8 @@ def test_the_agents_configuration_is_complete_with_what_compose_adds(tmp_path: P
     (tmp_path / "admin.token").write_text("a-token-of-some-length")
     (tmp_path / "store.url").write_text("postgresql://agent:secret@postgres/agent")
     told = dict(re.findall(r"(OCN_AGENT_\w+): (\S+)", text))
-    environ = {name: value.replace("/run/secrets", str(tmp_path)) for name, value in told.items()}
+    image = dict(re.findall(r"(OCN_AGENT_\w+)=(\S+)", (DEPLOY.parent / "Dockerfile").read_text()))
+    environ = image | {name: value.strip('"').replace("/run/secrets", str(tmp_path)) for name, value in told.items()}
     environ["OCN_AGENT_STORE_SPOOL_FOLDER"] = str(tmp_path)
     config = load(DEPLOY / "compose" / "agent.toml", environ=environ)
     assert config.store.beside("spool") == tmp_path / "agent.spool"
