@@ -99,21 +99,26 @@ class LedgerStore:
         self._sql = Sql.of("ledger", database.dialect)
 
     def enter(self, connection: Connection, outcome: Outcome) -> None:
-        """Add an entry; part of the transaction in which the delivery ends."""
-        salt = self._salt()
-        text = entry_text(_entry_of(outcome, salt))
-        committed = commitment(salt, text)
+        """Add an entry, in the transaction in which a delivery ends: last of all, for it locks the customer's chain."""
         customer = outcome.customer_address
+        connection.leave_to_the_end(customer, outcome, lambda outcomes: self._enter(connection, customer, outcomes))
+
+    def _enter(self, connection: Connection, customer: str, outcomes: list[Outcome]) -> None:
+        """Chain entries of one customer."""
         chain = connection.execute(self._sql["lock_chain"], (customer,)).fetchone()
         if chain is None:
-            before, number = beginning(customer), 1
-            connection.execute(self._sql["add_chain"], (customer, before, before))
+            link, number = beginning(customer), 0
+            connection.execute(self._sql["add_chain"], (customer, link, link))
         else:
-            before, number = chain["last_link"], chain["last_number"] + 1
-        link = next_link(before, number, committed)
-        connection.execute(
-            self._sql["add_entry"], (customer, number, _us(outcome.ended_at), salt, text, committed, link)
-        )
+            link, number = chain["last_link"], chain["last_number"]
+        rows = []
+        for number, outcome in enumerate(outcomes, start=number + 1):  # noqa: B020  the last one is the chain's
+            salt = self._salt()
+            text = entry_text(_entry_of(outcome, salt))
+            committed = commitment(salt, text)
+            link = next_link(link, number, committed)
+            rows.append((customer, number, _us(outcome.ended_at), salt, text, committed, link))
+        connection.executemany(self._sql["add_entry"], rows)
         connection.execute(self._sql["chain_has_grown"], (number, link, customer))
 
     async def customers(self) -> tuple[str, ...]:

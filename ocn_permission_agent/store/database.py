@@ -58,6 +58,14 @@ class Connection(Protocol):
         """Run one statement, which gives no rows, with each of several sets of values."""
         ...
 
+    def leave_to_the_end(self, place: str, item: T, work: Callable[[list[T]], None], /) -> None:
+        """Have `work` called last, with all items that were left to the end at one place, in their order.
+
+        For what locks a row that many wait for as long as the transaction lasts. Places come in their order, so that no
+        two transactions wait for each other. Where nobody else can write, it is done at once.
+        """
+        ...
+
     def at_its_own_risk(self, work: Callable[[], T], /) -> T | None:
         """Run a part of a piece of work; if it fails by its content's fault, only it is undone, and None comes back.
 

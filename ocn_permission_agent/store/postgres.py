@@ -245,6 +245,7 @@ class PostgresDatabase:
         value = work(connection)
         for each in self._before_commit:
             each(connection)
+        connection.finish()
         return value
 
     @contextlib.asynccontextmanager

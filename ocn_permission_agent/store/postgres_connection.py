@@ -108,6 +108,8 @@ class PostgresConnection:
     def __init__(self, link: Link, *, doing: str) -> None:
         self._link = link
         self._doing = doing
+        self._left: dict[str, tuple[Callable[[list[Any]], None], list[Any]]] = {}
+        self._risky = False
 
     def execute(self, sql: str, values: Values = (), /) -> Result:
         """See `Connection.execute`.
@@ -138,6 +140,22 @@ class PostgresConnection:
         with translated(self._doing):
             wait(self._link.executemany(statement.sql, given))
 
+    def leave_to_the_end(self, place: str, item: T, work: Callable[[list[T]], None], /) -> None:
+        """See `Connection.leave_to_the_end`; what is done at its own risk is done there and then."""
+        if self._risky:
+            work([item])
+        else:
+            self._left.setdefault(place, (work, []))[1].append(item)
+
+    def finish(self) -> None:
+        """Do what was left to the end.
+
+        Raises:
+            StoreUnavailable: any error of the engine.
+        """
+        for _, (work, items) in sorted(self._left.items(), key=lambda each: each[0]):
+            work(items)
+
     def at_its_own_risk(self, work: Callable[[], T], /) -> T | None:
         """See `Connection.at_its_own_risk`.
 
@@ -145,6 +163,7 @@ class PostgresConnection:
             StoreUnavailable: the store itself fails, or the whole piece must run again.
         """
         self.execute("SAVEPOINT risk")
+        self._risky = True
         try:
             value = work()
         except Exception as error:  # whatever is wrong with one of many must not stop the others
@@ -152,5 +171,7 @@ class PostgresConnection:
                 raise
             self.execute("ROLLBACK TO SAVEPOINT risk")
             value = None
+        finally:
+            self._risky = False
         self.execute("RELEASE SAVEPOINT risk")
         return value

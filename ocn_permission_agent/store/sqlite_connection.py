@@ -10,6 +10,10 @@ T = TypeVar("T")
 class SqliteConnection(sqlite3.Connection):
     """See `database.Connection`."""
 
+    def leave_to_the_end(self, place: str, item: T, work: Callable[[list[T]], None]) -> None:  # noqa: ARG002
+        """See `Connection.leave_to_the_end`: there is one writer."""
+        work([item])
+
     def at_its_own_risk(self, work: Callable[[], T]) -> T | None:
         """See `Connection.at_its_own_risk`.
 

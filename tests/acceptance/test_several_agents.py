@@ -107,7 +107,7 @@ async def test_many_copies_through_three_agents_in_trouble(
     url = await asyncio.to_thread(server.new_database)
     chance = random.Random(1)  # noqa: S311  a dice
     happened: list[str] = []
-    async with a_fleet(tmp_path, url, rate=80, customers=24, services=5) as fleet:
+    async with a_fleet(tmp_path, url, rate=40, customers=24, services=3) as fleet:
         async with fleet.customers.sending():
             while sum(fleet.node.delivered.values()) < wanted:
                 happened.append(await trouble(fleet, server, chance))

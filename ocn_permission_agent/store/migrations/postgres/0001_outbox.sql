@@ -2,10 +2,10 @@
 -- is there because several agents write at once, and is explained where it stands.
 -- Instants are whole microseconds since 1970-01-01 UTC, in columns that end in _us.
 --
--- Who locks several lanes does so in the order of their keys; ledger chains come after lanes, envelopes in the order of
--- their ids. Who claims holds providers first, but never waits for a lane. Deliveries of a lane change only under the
--- lock of its lane. What meets in another order all the same, such as a provider that returns while its lanes grow, is
--- undone by the server and done again.
+-- Who locks several lanes does so in the order of their keys; envelopes come after lanes, in the order of their ids, and
+-- ledger chains last, because all that ends for one customer meets there. Who claims holds providers first, but never
+-- waits for a lane. Deliveries of a lane change only under the lock of its lane. What meets in another order all the
+-- same, such as a provider that returns while its lanes grow, is undone by the server and done again.
 
 -- Facts about this store itself: which chain and contracts it was made for, and the like.
 CREATE TABLE meta (
