@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Protocol, TypeVar
 
 from ocn_permission_agent.consent.address import Address
@@ -90,7 +91,8 @@ class StoredOutbox:
         metrics: Metrics,
     ) -> None:
         self._database = database
-        self._metrics = metrics
+        #: looked up once for each of the few that there are: it takes longer than counting
+        self._copies = cache(metrics.copies.labels)
         self._sql = sql
         self._recording = recording
         self._holding = holding
@@ -323,12 +325,12 @@ class StoredOutbox:
         """Count what became of a plan; how many of its deliveries were stored."""
         module = plan.envelope.request.module.value
         for planned, verdict in zip(plan.deliveries, verdicts, strict=True):
-            self._metrics.copies.labels(str(planned.provider), module, verdict.value).inc()
+            self._copies(str(planned.provider), module, verdict.value).inc()
         return sum(verdict is not Repetition.DUPLICATE for verdict in verdicts)
 
     def _count(self, ended: Counter[tuple[str, str]], state: DeliveryState) -> None:
         for (provider, module), count in ended.items():
-            self._metrics.copies.labels(provider, module, state.value).inc(count)
+            self._copies(provider, module, state.value).inc(count)
 
     async def _in_slices(self, work: Callable[[Connection], int]) -> int:
         total = 0
