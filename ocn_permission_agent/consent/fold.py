@@ -5,6 +5,7 @@ The zero address is never let in: anybody can register it and agree in its name 
 """
 
 from dataclasses import replace
+from sys import intern
 
 from immutables import Map
 
@@ -76,8 +77,9 @@ def _toggle(facts: Facts, event: AgreementToggled) -> Facts:
     )
     if before is None:
         before = PairFacts(
-            customer=event.customer,
-            provider=event.provider,
+            # One text for all agreements of a party: there may be a million.
+            customer=Address(intern(event.customer)),
+            provider=Address(intern(event.provider)),
             toggles=0,
             newest=event.evidence,
             grant=grant,

@@ -86,6 +86,12 @@ class _Judged:
     entitlement: Entitlement
 
 
+#: of one block, for those that ask again and again
+_VERDICTS_REMEMBERED = 10_000
+#: arguments of `verdict`
+_Question = tuple[Address, Address, AgreementId, Module, InterfaceRole, bool]
+
+
 class ConsentIndex:
     """What the chain said at one block.
 
@@ -131,6 +137,7 @@ class ConsentIndex:
         )
         self._remembered: dict[Party, tuple[_Judged, ...]] = {}
         self._answered: dict[tuple[Party, Module, InterfaceRole], tuple[Entitlement, ...]] = {}
+        self._verdicts: dict[_Question, Verdict] = {}
 
     @classmethod
     def empty(cls) -> "ConsentIndex":
@@ -224,6 +231,16 @@ class ConsentIndex:
             role: interface of the request.
             fresh: `ConsentView.fresh` at this moment (C8).
         """
+        question = (customer, provider, agreement, module, role, fresh)
+        answer = self._verdicts.get(question)
+        if answer is None:
+            if len(self._verdicts) >= _VERDICTS_REMEMBERED:
+                self._verdicts.clear()
+            answer = self._verdicts[question] = self._verdict(question)
+        return answer
+
+    def _verdict(self, question: _Question) -> Verdict:
+        customer, provider, agreement, module, role, fresh = question
         pair = self._ground.facts.pair(customer, provider)
         if pair is None:
             return Verdict(standing=Standing.CLOSED, rule="C2", reason="there never was an agreement")

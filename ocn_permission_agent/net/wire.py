@@ -36,8 +36,8 @@ class WireReply:
     """A reply: its head, and its body piece by piece."""
 
     __slots__ = (
-        "_connection", "_failure", "_held_bytes", "_idle_seconds", "_pieces", "_waiter", "complete", "raw_headers",
-        "reason", "status",
+        "_by_name", "_connection", "_failure", "_held_bytes", "_idle_seconds", "_pieces", "_waiter", "complete",
+        "raw_headers", "reason", "status",
     )  # fmt: skip
 
     def __init__(self, connection: "WireConnection", *, idle_seconds: float) -> None:
@@ -52,6 +52,7 @@ class WireReply:
         self.reason = b""
         #: name and value as received, in their order
         self.raw_headers: list[tuple[bytes, bytes]] = []
+        self._by_name: dict[bytes, str] | None = None
         #: whether all of the body has arrived; the next `read` then has all that is left
         self.complete = False
 
@@ -68,8 +69,13 @@ class WireReply:
 
     def header(self, name: bytes) -> str:
         """All values of a header, joined by commas; empty for none."""
-        values = [value.decode("latin-1") for key, value in self.raw_headers if key.lower() == name]
-        return ",".join(values)
+        if self._by_name is None:
+            self._by_name = {}
+            for key, value in self.raw_headers:
+                lower, text = key.lower(), value.decode("latin-1")
+                known = self._by_name.get(lower)
+                self._by_name[lower] = text if known is None else f"{known},{text}"
+        return self._by_name.get(name, "")
 
     def take(self) -> bytes:
         """What has arrived and was not read yet."""

@@ -1,6 +1,7 @@
 """An OCPI party and its text form."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 #: ASCII-only folding, so that no locale or Unicode rule makes two parties one (consent.md C1).
@@ -24,7 +25,7 @@ class Party:
     @property
     def folded(self) -> "Party":
         """The same party with ASCII letters in upper case, for look-ups."""
-        return Party(self.country_code.translate(_FOLD), self.party_id.translate(_FOLD))
+        return _folded(self.country_code, self.party_id)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -37,3 +38,9 @@ class Party:
         if not star or len(country_code) != 2 or len(party_id) != 3:
             raise ValueError(f"{text!r} is not a party: write country code, '*' and party id, as in DE*CPO")
         return cls(country_code, party_id)
+
+
+@lru_cache(maxsize=10_000)
+def _folded(country_code: str, party_id: str) -> Party:
+    """Remembered: the same few parties are folded several times for every message."""
+    return Party(country_code.translate(_FOLD), party_id.translate(_FOLD))

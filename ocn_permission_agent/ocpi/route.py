@@ -21,12 +21,17 @@ class Module(Enum):
     TARIFFS = "tariffs"
     TOKENS = "tokens"
 
+    # Each member is one object; Enum would hash its name, in Python, at every look-up.
+    __hash__ = object.__hash__
+
 
 class InterfaceRole(Enum):
     """The interface that a request is sent to; the value is its name in a path."""
 
     SENDER = "sender"
     RECEIVER = "receiver"
+
+    __hash__ = object.__hash__
 
 
 class RouteKind(Enum):

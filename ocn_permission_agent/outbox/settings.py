@@ -75,6 +75,9 @@ class ServiceSettings:
     direct: DirectRoute | None = None
 
 
+_NOTHING_SPECIAL = ServiceSettings()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverySettings:
     """``[delivery]``.
@@ -99,7 +102,7 @@ class DeliverySettings:
 
     def of(self, provider: Party) -> ServiceSettings:
         """What holds for one provider."""
-        return self.services.get(provider.folded, ServiceSettings())
+        return self.services.get(provider.folded, _NOTHING_SPECIAL)
 
     def towards(self, provider: Party) -> "DeliverySettings":
         """The same, with the schedule that holds for one provider."""

@@ -234,7 +234,9 @@ class Copier:
         """
         request = candidate.request
         unknown = request.kind is RouteKind.CDR and (not body or candidate.content_encoding != "")
-        object_id = "" if unknown else object_of(replace(request, body=body))[1]
+        # Only a CDR has its id in the body.
+        whole = replace(request, body=body) if request.kind is RouteKind.CDR else request
+        object_id = "" if unknown else object_of(whole)[1]
         intent = self._intents.begin(
             at=self._clock.now(),
             customer=str(candidate.entitlements[0].customer),
