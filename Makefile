@@ -10,7 +10,7 @@ help:
 	@echo "make demo     the sandbox network on this machine, its story told live (Ctrl-C ends it)"
 	@echo "make test     linters, types and all tests"
 	@echo "make nightly  the longer proofs"
-	@echo "make bench    ratios against well-known programs"
+	@echo "make bench    ratios against well-known programs (needs nginx and wrk)"
 	@echo "make lock     renew requirements/*.txt from pyproject.toml"
 
 # --- set-up: one virtual environment, installed from the hashed lock -------------------------------------------------
