@@ -62,7 +62,7 @@ SELECT open FROM gathering FOR SHARE;
 SELECT open FROM gathering FOR UPDATE;
 
 -- name: close_gathering
-UPDATE gathering SET open = FALSE WHERE number = :number AND NOT EXISTS (SELECT 1 FROM gathered);
+UPDATE gathering SET open = FALSE WHERE open AND number = :number AND NOT EXISTS (SELECT 1 FROM gathered);
 
 -- name: gather
 INSERT INTO gathered (said_at_us, payload) VALUES (:said_at_us, :payload);

@@ -57,7 +57,7 @@ SELECT open FROM gathering;
 SELECT open FROM gathering;
 
 -- name: close_gathering
-UPDATE gathering SET open = 0 WHERE number = :number AND NOT EXISTS (SELECT 1 FROM gathered);
+UPDATE gathering SET open = 0 WHERE open = 1 AND number = :number AND NOT EXISTS (SELECT 1 FROM gathered);
 
 -- name: gather
 INSERT INTO gathered (said_at_us, payload) VALUES (:said_at_us, :payload);
