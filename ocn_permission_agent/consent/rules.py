@@ -31,7 +31,7 @@ def judge(case: Case, *, agreement: AgreementId | None = None) -> Verdict:
     """
     if agreement is not None and (objection := _agreement_stands(case, agreement)) is not None:
         return objection
-    for rule in _RULES:
+    for rule in RULES:
         objection = rule(case)
         if objection is not None:
             return objection
@@ -323,7 +323,8 @@ def _c8_view_is_undoubted(case: Case) -> Verdict | None:
     return None if doubt is None else say(Standing.HELD, "C8", doubt, case.pair.grant.evidence)
 
 
-_RULES: tuple[Callable[[Case], Verdict | None], ...] = (
+#: in the order in which they are asked; the first objection is the verdict
+RULES: tuple[Callable[[Case], Verdict | None], ...] = (
     _c7_not_stopped,
     _c1_operator_is_registered,
     _c1_customer_is_ours,

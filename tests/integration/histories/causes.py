@@ -93,6 +93,27 @@ async def a_squatted_name(bench: Bench, customer: str, provider: str) -> None:
     await bench.party("stranger", HOME_KEYS[customer], OWN)
 
 
+async def a_new_agreement(bench: Bench, customer: str, provider: str) -> None:
+    await bench.agreement(customer, provider, "revokeAgreement", relayed=False)
+    await bench.agreement(customer, provider, "createAgreement", relayed=False)
+
+
+async def a_provider_that_moves(bench: Bench, customer: str, provider: str) -> None:
+    await bench.party(provider, HOME_KEYS[provider], OWN)
+
+
+async def a_confirmed_return(bench: Bench, customer: str, provider: str) -> None:
+    """The operator confirms that the customer is still the same; its new entry waits all the same."""
+    await a_customer_that_returns(bench, customer, provider)
+    await bench.poll()
+    await bench.confirm(customer, provider)
+
+
+async def a_twin_of_the_provider(bench: Bench, customer: str, provider: str) -> None:
+    """T11: of one of the providers, that is."""
+    await bench.party("stranger", "nlBIL", OTHER)
+
+
 async def a_node_without_domain(bench: Bench, customer: str, provider: str) -> None:
     await bench.node(OTHER, "")
 
@@ -129,6 +150,10 @@ CAUSES: dict[str, Cause] = {
         a_freed_name_taken_over,
         a_twin,
         a_squatted_name,
+        a_new_agreement,
+        a_provider_that_moves,
+        a_confirmed_return,
+        a_twin_of_the_provider,
         a_node_without_domain,
         our_own_node_leaves,
         our_own_node_moves,
@@ -139,8 +164,10 @@ CAUSES: dict[str, Cause] = {
 
 async def alone(bench: Bench, cause: str, customer: str, provider: str, *, blocks: int = CONFIRMATIONS + 1) -> None:
     """Put everything right, and let this happen."""
-    await bench.leave("stranger")
     await bench.unstop()
+    for who, (key, _) in (await bench.now()).parties.items():
+        if key != HOME_KEYS[who] or who == "stranger":
+            await bench.leave(who)
     await bench.renew(customer, provider)
     await bench.poll()
     await CAUSES[cause](bench, customer, provider)

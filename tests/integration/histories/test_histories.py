@@ -25,7 +25,8 @@ from tests.chain_fixtures import funded_server
 from tests.chain_harness import OWN_DOMAIN
 from tests.integration.histories.bench import CUSTOMERS, HUGE, KEYS, PEOPLE, PROVIDERS, Bench
 from tests.integration.histories.causes import CAUSES, alone
-from tests.integration.histories.model import MODULES, OTHER, OWN, ROLES
+from tests.integration.histories.model import CONFIRMATIONS, MODULES, OTHER, OWN, ROLES
+from tests.integration.histories.mutants import Mutants
 from tests.real_contracts import real_contracts_or_skip
 
 who = st.sampled_from(PEOPLE)
@@ -62,6 +63,8 @@ class Histories(RuleBasedStateMachine):
 
     #: of all histories of this run: steps, calls that the contracts accepted and refused, verdicts
     told: ClassVar[dict[str, Counter[str]]] = {}
+    #: defects that this run would have noticed
+    mutants: ClassVar[Mutants] = Mutants()
 
     def __init__(self) -> None:
         super().__init__()
@@ -267,7 +270,9 @@ class Histories(RuleBasedStateMachine):
                 if closed and verdict is not None:
                     assert verdict.remedy, "whoever is closed is told what can be done"
                     assert verdict.transaction_hash or verdict.rule in _OF_NO_TRANSACTION, verdict
-                expected[customer, provider] = set() if closed else model.interfaces(customer, provider, now)
+                interfaces = set() if closed else model.interfaces(customer, provider, now)
+                expected[customer, provider] = interfaces
+                self.mutants.judge(bench.index, customer, provider, wanted=wanted, interfaces=interfaces)
         for module in MODULES:
             for role in ROLES:
                 heard = {pair for key in KEYS for pair in bench.heard(key, module, role)}
@@ -282,25 +287,29 @@ pytestmark = pytest.mark.filterwarnings("ignore:The recursion limit will not be 
 _QUIET = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_each_cause_alone_has_the_effect_that_the_model_says() -> None:
-    """Where only one rule stands in the way, a defect in it shows."""
+    """Where only one rule stands in the way, a defect in it shows: there is none of which nothing would be noticed."""
+    Histories.mutants = Mutants()
     history = Histories()
     try:
         history.begin()
-        for number, cause in enumerate(CAUSES):
-            provider = PROVIDERS[number % 2]
-            history.one_cause_alone(cause=cause, customer="cpo", provider=provider, blocks=3)
+        for cause in CAUSES:
+            provider = "billing"
+            history.one_cause_alone(cause=cause, customer="cpo", provider=provider, blocks=CONFIRMATIONS - 1)
+            history.index_and_model_agree()
+            history.mine(blocks=2)
             history.index_and_model_agree()
             if cause == "nothing":
                 verdict = history.bench.verdict("cpo", provider)
                 assert verdict is not None
                 assert verdict.standing.value == "open", "all was put right"
+        assert Histories.mutants.survivors == set()
     finally:
         history.teardown()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_two_hundred_steps_of_random_histories() -> None:
     run_state_machine_as_test(
         Histories,
@@ -334,6 +343,7 @@ _MUST_BE_SAID = ("open C2", *(f"closed C{n}" for n in (1, 2, 4, 5, 6, 7, 10, 11)
 @pytest.mark.nightly
 def test_ten_thousand_steps_of_random_histories() -> None:
     Histories.told.clear()
+    Histories.mutants = Mutants()
     run_state_machine_as_test(
         Histories,
         settings=settings(
@@ -346,8 +356,10 @@ def test_ten_thousand_steps_of_random_histories() -> None:
     )
     for kind, counts in Histories.told.items():
         print(f"{kind}: {sum(counts.values())}", dict(counts.most_common()))  # noqa: T201  read with pytest -rP
+    print("mutants caught:", dict(Histories.mutants.caught.most_common()))  # noqa: T201
     steps, accepted, verdicts = (Histories.told[kind] for kind in ("steps", "accepted", "verdicts"))
     assert sum(steps.values()) >= 10_000
     assert set(steps) == STEPS
     assert [name for name in _MUST_BE_ACCEPTED if not accepted[name]] == []
+    assert Histories.mutants.survivors == set()
     assert [said for said in _MUST_BE_SAID if not verdicts[said]] == []
