@@ -1,4 +1,7 @@
-"""A node that does nothing: every request gets the same accepted reply. Prints its URL, ends with its stdin."""
+"""A node that does nothing: every request gets the same accepted reply, ``GET /large`` one of 4 MB.
+
+Prints its URL, ends with its stdin.
+"""
 
 import asyncio
 import sys
@@ -10,6 +13,7 @@ _REPLY = (
     + b"\r\n\r\n"
     + _BODY
 )
+_LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n" + b"x" * 4_000_000
 
 
 class _Connection(asyncio.Protocol):
@@ -33,9 +37,10 @@ class _Connection(asyncio.Protocol):
                     length = int(value)
             if len(self._buffer) < end + 4 + length:
                 return
+            reply = _LARGE if self._buffer.startswith(b"GET /large ") else _REPLY
             self._buffer = self._buffer[end + 4 + length :]
             if self._transport is not None:
-                self._transport.write(_REPLY)
+                self._transport.write(reply)
 
 
 async def _serve() -> None:
