@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks.latency import CPO, put_session
+from benchmarks.beside_nginx import CUSTOMER, put_session
 from benchmarks.load import Measured, load
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.sandbox.story.agent import AgentProcess
@@ -83,16 +83,16 @@ async def _main(sockets: int, rate: float, seconds: float, rounds: int) -> None:
         raise RuntimeError("no pipes")
     node_url = node.stdout.readline().strip()
     found: dict[str, list[Measured]] = {"without": [], "with": []}
-    count, number, most_files = int(rate * seconds), 0, 0
+    count, round_number, most_files = int(rate * seconds), 0, 0
 
     with tempfile.TemporaryDirectory() as folder:
-        async with a_bare_agent(folder=Path(folder), node_url=node_url, customer=CPO, clock=clock) as agent:
+        async with a_bare_agent(folder=Path(folder), node_url=node_url, customer=CUSTOMER, clock=clock) as agent:
             before = open_files(agent)
 
             async def measure(name: str, *, counts: bool) -> None:
-                nonlocal number
-                requests = [put_session(number + offset) for offset in range(count)]
-                number += count
+                nonlocal round_number
+                round_number += 1
+                requests = [put_session(round_number, number) for number in range(count)]
                 measured = await load(agent.proxy_url, requests=requests, rate=rate)
                 if counts:
                     found[name].append(measured)
