@@ -11,7 +11,8 @@ from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import UpstreamError, UpstreamUnreachable
 from ocn_permission_agent.net.answer import ANSWER_LIMIT_BYTES, Answer, NoAnswer, Sent
 from ocn_permission_agent.net.node import NodeConnections
-from ocn_permission_agent.net.wire import WireConnection, WireReply, WireTimes
+from ocn_permission_agent.net.wire import WireConnection, WireTimes
+from ocn_permission_agent.net.wire_reply import WireReply
 
 #: shorter than a server keeps a connection: a POST that meets a closing one has an unknown outcome
 _KEEP_ALIVE_SECONDS = 8.0

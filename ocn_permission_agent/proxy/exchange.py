@@ -9,7 +9,8 @@ from typing import NamedTuple, TypeVar
 
 from ocn_permission_agent.errors import AgentError, RequestRefused, UpstreamBroken, UpstreamError, UpstreamTimeout
 from ocn_permission_agent.net.node import NodeConnections
-from ocn_permission_agent.net.wire import WireConnection, WireReply
+from ocn_permission_agent.net.wire import WireConnection
+from ocn_permission_agent.net.wire_reply import WireReply
 from ocn_permission_agent.proxy.client import Client, ClientGone
 
 T = TypeVar("T")

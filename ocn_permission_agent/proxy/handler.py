@@ -22,7 +22,7 @@ from ocn_permission_agent.errors import (
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.net.node import NodeConnections
-from ocn_permission_agent.net.wire import WireReply
+from ocn_permission_agent.net.wire_reply import WireReply
 from ocn_permission_agent.ocpi.route import Route, find_route
 from ocn_permission_agent.proxy.answers import is_inert, own_answer
 from ocn_permission_agent.proxy.buffers import Budget, Share

@@ -3,7 +3,7 @@
 from typing import NamedTuple, Protocol
 
 from ocn_permission_agent.errors import UpstreamBroken
-from ocn_permission_agent.net.wire import WireReply
+from ocn_permission_agent.net.wire_reply import WireReply
 from ocn_permission_agent.proxy.buffers import Share
 from ocn_permission_agent.proxy.client import Client
 from ocn_permission_agent.proxy.exchange import LAST_CHUNK, as_chunk

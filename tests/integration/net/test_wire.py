@@ -11,7 +11,8 @@ import uvloop
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
 from ocn_permission_agent.net.node import NodeConnections
-from ocn_permission_agent.net.wire import WireConnection, WireReply, WireTimes
+from ocn_permission_agent.net.wire import WireConnection, WireTimes
+from ocn_permission_agent.net.wire_reply import WireReply
 
 ASK = b"GET / HTTP/1.1\r\nHost: node\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
