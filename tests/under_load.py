@@ -31,6 +31,18 @@ _HEADERS = {
 }
 
 
+def put_session(number: int) -> bytes:
+    """A whole request of DE*CPO, for `benchmarks.load`."""
+    body = b'{"id":"s%d"}' % number
+    return (
+        f"PUT /ocpi/receiver/2.2/sessions/DE/CPO/s{number} HTTP/1.1\r\nHost: node.example\r\n"
+        f"Authorization: Token abc\r\nX-Request-ID: r{number}\r\nX-Correlation-ID: c{number}\r\n"
+        "OCPI-from-country-code: DE\r\nOCPI-from-party-id: CPO\r\n"
+        "OCPI-to-country-code: NL\r\nOCPI-to-party-id: MSP\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
 class NodeAndService:
     """A node that accepts all it is told, and a service that appends charging periods and knows CDRs by their id."""
 

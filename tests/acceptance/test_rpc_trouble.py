@@ -19,6 +19,7 @@ from ocn_permission_agent.sandbox.story.agent import AgentFiles, AgentProcess
 from ocn_permission_agent.sandbox.story.world import agent_process
 from tests.chain_fixtures import WALLETS, Deployment, chain_client, deployed, sandbox_chain  # noqa: F401
 from tests.faulty_rpc import Faults, faulty_rpc
+from tests.under_load import put_session
 
 ACCEPTED = b'{"status_code":1000,"timestamp":"2026-03-01T10:00:00Z"}'
 #: far above the second between two blocks, so that a busy machine alone makes nothing stale for long
@@ -109,17 +110,6 @@ async def a_place(chain: Deployment, folder: Path) -> AsyncIterator[Place]:
             yield Place(node=node, agent=agent, chain=chain, first=first.faults, second=second.faults)
         finally:
             await agent.stop()
-
-
-def put_session(number: int) -> bytes:
-    body = b'{"id":"s%d"}' % number
-    return (
-        f"PUT /ocpi/receiver/2.2/sessions/DE/CPO/s{number} HTTP/1.1\r\nHost: node.example\r\n"
-        f"Authorization: Token abc\r\nX-Request-ID: r{number}\r\nX-Correlation-ID: c{number}\r\n"
-        "OCPI-from-country-code: DE\r\nOCPI-from-party-id: CPO\r\n"
-        "OCPI-to-country-code: NL\r\nOCPI-to-party-id: MSP\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
 
 
 def pending(count: int) -> Callable[[dict[str, Any]], bool]:
