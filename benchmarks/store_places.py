@@ -135,7 +135,7 @@ class Place:
         await self.database.write(work)
 
     def server_cpu_seconds(self) -> float:
-        """What PostgreSQL's processes have used so far; those that have ended count with their parent."""
+        """What those of PostgreSQL's processes have used so far that work for the agent: vacuum has its own time."""
         if self.server is None or self.server.process is None:
             return 0.0
         ticks = sum(_ticks(path, self.server.process.pid) for path in Path("/proc").iterdir() if path.name.isdigit())
@@ -143,14 +143,14 @@ class Place:
 
 
 def _ticks(process: Path, server: int) -> int:
-    """CPU of one process of the server, in the kernel's ticks (man 5 proc)."""
+    """CPU of a process that serves a connection, in the kernel's ticks (man 5 proc)."""
     try:
         fields = (process / "stat").read_text().rpartition(") ")[2].split()
+        if int(fields[1]) != server or not (process / "cmdline").read_bytes().startswith(b"postgres: agent"):
+            return 0
     except OSError:
         return 0
-    if int(process.name) == server:
-        return sum(map(int, fields[11:15]))
-    return sum(map(int, fields[11:13])) if int(fields[1]) == server else 0
+    return sum(map(int, fields[11:13]))
 
 
 @asynccontextmanager
