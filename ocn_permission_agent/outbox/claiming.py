@@ -98,16 +98,6 @@ class Claiming:
 
     # --- holding --------------------------------------------------------------------------------------------------
 
-    def hold(self, connection: Connection, delivery: Delivery) -> None:
-        """Make sure that its lane is held still, and for a whole lease from now on.
-
-        Raises:
-            LeaseLost: it is not.
-        """
-        values = {"delivery_id": delivery.id, "lease": delivery.lease, "lease_us": self._lease["lease_us"]}
-        if self._sql.row(connection, "hold_lane", **values) is None:
-            raise lost_to_another(delivery)
-
     def renew(self, connection: Connection, under_way: Collection[Delivery]) -> None:
         """Hold the lanes of these for a whole lease from now on, but for those that were taken over."""
         ids = json.dumps([delivery.id for delivery in under_way])

@@ -1,13 +1,16 @@
 """The outbox in SQLite: many callers share a commit (store/writer.py), and there is one agent."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.claiming import Holding
 from ocn_permission_agent.outbox.grouping import Verdicts
-from ocn_permission_agent.outbox.model import CopyPlan
+from ocn_permission_agent.outbox.model import CopyPlan, Delivery
 from ocn_permission_agent.outbox.prepared import Planning
+from ocn_permission_agent.outbox.rows import to_us
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.settling import Ledger
 from ocn_permission_agent.outbox.spool import Mark
@@ -37,6 +40,19 @@ class SqliteOutbox(StoredOutbox):
             ledger=ledger,
             metrics=metrics,
         )
+        self._starting = Sql.of("outbox", "sqlite", "recording")
+
+    async def start(self, delivery: Delivery, *, at: datetime) -> Delivery:
+        """See `OutboxStore.start`."""
+        started = replace(delivery, attempts=delivery.attempts + 1)
+        values = {"delivery_id": delivery.id, "number": started.attempts, "started_at_us": to_us(at)}
+
+        def work(connection: Connection) -> None:
+            self._starting.do(connection, "count_attempt", **values)
+            self._starting.do(connection, "begin_attempt", **values)
+
+        await self._database.write(work)
+        return started
 
 
 class _Recording:

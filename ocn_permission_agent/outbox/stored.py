@@ -1,12 +1,12 @@
-"""The outbox in a store: what is the same for SQLite and PostgreSQL, which is all but recording.
+"""The outbox in a store: what is the same for SQLite and PostgreSQL, which is all but recording and starting.
 
 One public method is one transaction. Only the SQL differs (``sql/sqlite.sql``, ``sql/postgres.sql``). On PostgreSQL
 other agents work at the same time, so what is decided here is decided by rows that were locked first.
 """
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Protocol, TypeVar
@@ -63,7 +63,7 @@ class Recording(Protocol):
         ...
 
 
-class StoredOutbox:
+class StoredOutbox(ABC):
     """See `outbox.store.OutboxStore`.
 
     Args:
@@ -124,23 +124,9 @@ class StoredOutbox:
         self._count(claimed.superseded, DeliveryState.SUPERSEDED)
         return claimed.deliveries
 
+    @abstractmethod
     async def start(self, delivery: Delivery, *, at: datetime) -> Delivery:
         """See `OutboxStore.start`."""
-        started = replace(delivery, attempts=delivery.attempts + 1)
-
-        def work(connection: Connection) -> None:
-            self._claiming.hold(connection, delivery)
-            self._sql.do(connection, "count_attempt", delivery_id=delivery.id)
-            self._sql.do(
-                connection,
-                "begin_attempt",
-                delivery_id=delivery.id,
-                number=started.attempts,
-                started_at_us=to_us(at),
-            )
-
-        await self._write_about(delivery, work)
-        return started
 
     async def settle(
         self,

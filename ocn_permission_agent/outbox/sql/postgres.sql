@@ -127,13 +127,6 @@ WHERE in_flight AND lease_holder = :holder
                       WHERE d.id = ANY (ARRAY(SELECT value::bigint
                                               FROM jsonb_array_elements_text(:delivery_ids::jsonb)))));
 
--- name: hold_lane
--- Nobody has taken it over, so it may be held for a whole lease from now on, however late it is.
-UPDATE lanes SET leased_until_us = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + :lease_us
-FROM deliveries d
-WHERE d.id = :delivery_id AND lanes.id = d.lane_id AND lanes.in_flight AND lanes.lease_number = :lease
-RETURNING 1 AS held;
-
 -- --------------------------------------------------------------------------------------------------- collapsing
 
 -- name: pending_of_lane
@@ -169,12 +162,6 @@ DELETE FROM collapsed WHERE delivery_id = :delivery_id;
 UPDATE deliveries SET attempts = :attempts WHERE id = :id;
 
 -- ----------------------------------------------------------------------------------------------------- settling
-
--- name: count_attempt
-UPDATE deliveries SET attempts = attempts + 1 WHERE id = :delivery_id;
-
--- name: begin_attempt
-INSERT INTO attempts (delivery_id, number, started_at_us) VALUES (:delivery_id, :number, :started_at_us);
 
 -- name: end_attempt
 UPDATE attempts

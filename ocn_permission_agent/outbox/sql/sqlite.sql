@@ -91,9 +91,6 @@ UPDATE lanes SET in_flight = 0 WHERE in_flight = 1;
 -- name: renew_leases
 SELECT 1 WHERE FALSE;
 
--- name: hold_lane
-SELECT 1 AS held;
-
 -- --------------------------------------------------------------------------------------------------- collapsing
 
 -- name: pending_of_lane
@@ -129,12 +126,6 @@ DELETE FROM collapsed WHERE delivery_id = :delivery_id;
 UPDATE deliveries SET attempts = :attempts WHERE id = :id;
 
 -- ----------------------------------------------------------------------------------------------------- settling
-
--- name: count_attempt
-UPDATE deliveries SET attempts = attempts + 1 WHERE id = :delivery_id;
-
--- name: begin_attempt
-INSERT INTO attempts (delivery_id, number, started_at_us) VALUES (:delivery_id, :number, :started_at_us);
 
 -- name: end_attempt
 UPDATE attempts

@@ -1,4 +1,4 @@
--- The statements of outbox/sqlite_recording.py.
+-- The statements of outbox/sqlite_recording.py, and those that start an attempt.
 
 -- name: find_provider
 SELECT id, party, paused_since_us FROM providers WHERE address = :address;
@@ -81,3 +81,9 @@ VALUES (:delivery_id, :noted_at_us, :correlation_id, :receiver);
 
 -- name: keep_spool_mark
 INSERT INTO meta (key, value) VALUES ('spool', :mark) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+
+-- name: count_attempt
+UPDATE deliveries SET attempts = attempts + 1 WHERE id = :delivery_id;
+
+-- name: begin_attempt
+INSERT INTO attempts (delivery_id, number, started_at_us) VALUES (:delivery_id, :number, :started_at_us);
