@@ -14,7 +14,7 @@ import socket
 import sys
 from collections import Counter
 
-_PAUSE_SECONDS = 1.0
+_PAUSE_SECONDS = 5.0
 _HEAD = (
     b"PUT /ocpi/receiver/2.2/sessions/DE/CPO/slow HTTP/1.1\r\nHost: node.example\r\nAuthorization: Token slow\r\n"
     b"X-Request-ID: r\r\nX-Correlation-ID: c\r\nOCPI-from-country-code: XX\r\nOCPI-from-party-id: SLO\r\n"

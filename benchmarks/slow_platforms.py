@@ -25,7 +25,8 @@ from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.sandbox.story.agent import AgentProcess
 from ocn_permission_agent.sandbox.story.bare import a_bare_agent
 
-_SETTLE_SECONDS = 4.0
+#: until all have connected and the deaf have let the buffers fill: what is measured is their waiting, not their coming
+_SETTLE_SECONDS = 20.0
 _PATIENCE_SECONDS = 100.0
 
 

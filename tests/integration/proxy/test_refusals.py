@@ -6,8 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from tests.integration.proxy.house import SETTINGS, TOKEN, Consent, a_house, a_put
+from ocn_permission_agent.errors import Refusal
+from tests.integration.proxy.house import SETTINGS, TOKEN, Consent, House, a_house, a_put
 from tests.integration.proxy.wire import Seen, ask, line_to
+
+
+def causes(house: House) -> dict[Refusal, float]:
+    """What was refused, by cause."""
+    counted = {cause: house.count("refusals", cause=cause.label) for cause in Refusal}
+    return {cause: count for cause, count in counted.items() if count}
+
 
 REST = b"Host: node.example\r\nAuthorization: Token " + TOKEN + b"\r\n"
 
@@ -73,8 +81,33 @@ async def test_malformed_request_is_refused_and_ends_the_connection(request_byte
         assert answer.values(b"connection") == [b"close"]
         assert await line.ended()
         assert house.node.seen == []
+        assert sum(causes(house).values()) == 1
         assert TOKEN not in answer.body
         assert not any(TOKEN.decode() in text for text in house.log.lines)
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "cause"),
+    [
+        (b"\x16\x03\x01\r\n\r\n", Refusal.MALFORMED),
+        (a_put(b"0\r\n\r\n", framing=b"Transfer-Encoding: gzip, chunked\r\n"), Refusal.FRAMING),
+        (a_put(b"zz\r\n", framing=b"Transfer-Encoding: chunked\r\n"), Refusal.MALFORMED),
+        (a_put(path="http://other.example/"), Refusal.TARGET),
+        (a_put(extra=b"OCPI-from-party-id: EVL\r\n"), Refusal.TWO_VALUES),
+        (a_put(extra=b"OCPI_from_party_id: EVL\r\n"), Refusal.UNDERSCORE),
+        (a_put(extra=b"Connection: x-request-id\r\n"), Refusal.CONNECTION),
+        (a_put(framing=b"Content-Length: 8388609\r\n"), Refusal.BODY_SIZE),
+        (a_put(path="/" + "u" * 9000), Refusal.URL_SIZE),
+        (a_put(extra=b"X-Long: " + b"v" * 17_000 + b"\r\n"), Refusal.HEADER_SIZE),
+        (a_put(extra=b"X-Many: 1\r\n" * 100), Refusal.HEADER_COUNT),
+    ],
+)
+async def test_every_refusal_is_counted_by_its_cause_and_told(request_bytes: bytes, cause: Refusal) -> None:
+    async with a_house() as house:
+        assert ocpi_status(await ask(house.address, request_bytes)) == (cause.http_status, cause.ocpi_status)
+        assert causes(house) == {cause: 1}
+        (line,) = (line for line in house.log.lines if "request.refused" in line)
+        assert line == f"info request.refused {{'cause': '{cause.label}', 'status': {cause.http_status}, 'count': 1}}"
 
 
 async def test_same_routing_header_twice_with_one_value_passes() -> None:
