@@ -133,8 +133,10 @@ async def test_a_database_that_is_gone_for_a_minute_costs_nothing(tmp_path: Path
             await fleet.customers.go_on(100)
             await asyncio.to_thread(server.stop, SIGKILL)
             unanswered = fleet.customers.said.unanswered
-            async with asyncio.timeout(120):
-                await fleet.customers.go_on(int(60 * 40 * 0.5))
+            clock = SystemClock()
+            gone_at = clock.monotonic()
+            while clock.monotonic() - gone_at < 60:
+                await fleet.customers.go_on(10)
             assert fleet.customers.said.unanswered == unanswered, "proxies go on"
             await asyncio.to_thread(server.start)
             await fleet.customers.go_on(100)
