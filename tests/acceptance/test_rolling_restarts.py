@@ -22,8 +22,8 @@ from tests.under_load import CUSTOMER, Customers, NodeAndService, recorded, unti
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "put-it-before-your-node.md"
 LOOK_SECONDS = 0.1
-#: longer than a look and than nginx keeps an idle connection, as the page asks for
-DRAIN_SECONDS = 1.5
+#: longer than a look and than nginx keeps an idle connection, as the page asks for, also where looks come late
+DRAIN_SECONDS = 3.0
 
 
 def configuration(port: int, agents: Sequence[AgentProcess], folder: Path) -> str:
