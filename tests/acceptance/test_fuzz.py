@@ -129,6 +129,8 @@ def _same(name: str, row: sqlite3.Row, received: Received, version: NodeVersion)
 
 
 def _text(body: bytes, version: NodeVersion) -> bytes:
+    if not body:
+        return b""  # an authorisation may be asked for without one
     try:
         return canonical(body, version=version)
     except CanonicalError as error:
