@@ -24,7 +24,7 @@ from ocn_permission_agent.chain.watcher import Watcher
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.address import ZERO, Address
 from ocn_permission_agent.consent.events import FIRST_OBSERVATION
-from ocn_permission_agent.consent.facts import Facts, PairFacts
+from ocn_permission_agent.consent.facts import Facts
 from ocn_permission_agent.errors import ChainReorganised, ChainUnavailable
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
@@ -197,11 +197,7 @@ class Auditor:
 
 
 def _contradicted(facts: Facts) -> bool:
-    return any(_is_contradicted(pair) for providers in facts.pairs.values() for pair in providers.values())
-
-
-def _is_contradicted(pair: PairFacts) -> bool:
-    return pair.contradicted is not None or pair.miscounted is not None
+    return any(True for _ in facts.contradicted_pairs())
 
 
 def _listed(answer: bytes | None) -> set[Address]:

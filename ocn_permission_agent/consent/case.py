@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.consent.decisions import Decisions, Stop
 from ocn_permission_agent.consent.events import Evidence
-from ocn_permission_agent.consent.facts import Facts, OperatorFacts, PairFacts, PartyFacts, ServiceFacts
+from ocn_permission_agent.consent.facts import Facts, OperatorFacts, PartyFacts, ServiceFacts
+from ocn_permission_agent.consent.pair import PairFacts
 from ocn_permission_agent.consent.settings import ConsentSettings
 from ocn_permission_agent.consent.verdict import Standing, Verdict
 from ocn_permission_agent.ocpi.party import Party

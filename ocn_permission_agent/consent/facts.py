@@ -1,12 +1,15 @@
 """What is known at one block: the fold of all events so far. Values that share structure with the block before."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, TypeAlias
 
 from immutables import Map
 
 from ocn_permission_agent.consent.address import ZERO, Address
-from ocn_permission_agent.consent.events import Evidence, Sent
+from ocn_permission_agent.consent.events import Evidence
+from ocn_permission_agent.consent.packed import pack, unpack
+from ocn_permission_agent.consent.pair import PairFacts
 from ocn_permission_agent.ocpi.party import Party
 
 
@@ -107,50 +110,8 @@ class ServiceFacts:
         return _newest(self.ends)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """What a customer agreed to: the listing's ids at that moment (C3); None when that listing was unreadable.
-
-    `sent` tells how, `first` that the pair never had an agreement before (C6).
-    """
-
-    evidence: Evidence
-    agreed: frozenset[int] | None
-    sent: Sent
-    first: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairFacts:
-    """A customer and a provider.
-
-    `toggles` counts the logs of the pair: odd means agreed. `grant` is the newest one, kept after its revoke.
-    `contradicted` is where the contract's flag was seen to differ from that parity, `miscounted` where its number of
-    grants was (C2). `waits_from` is the block from which the grant's confirmations are counted (C4). `relayed` tells
-    that a signature of the customer for this provider was seen, `replayed` that the newest log may be one of those
-    used again (C6).
-    """
-
-    customer: Address
-    provider: Address
-    toggles: int
-    newest: Evidence
-    grant: Grant
-    waits_from: int
-    contradicted: Evidence | None = None
-    miscounted: Evidence | None = None
-    relayed: bool = False
-    replayed: bool = False
-
-    @property
-    def agreed(self) -> bool:
-        """What the parity of the logs says."""
-        return self.toggles % 2 == 1
-
-    @property
-    def grants(self) -> int:
-        """How often the customer agreed, by the logs."""
-        return (self.toggles + 1) // 2
+#: nearly always packed
+KeptPair: TypeAlias = bytes | PairFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,8 +119,9 @@ class Facts:
     """Everything that is known, in maps that are shared between blocks.
 
     `keys` is the registry's backward direction, from a party to its address. `spellings` finds registered addresses by
-    folded party: more than one means twins (C1). `pairs` goes from customer to provider. `pins` is the address that a
-    folded party with an operator had first, from the first complete sync on; None before it (C1).
+    folded party: more than one means twins (C1). `pairs` goes from customer to provider; `pair` and its neighbours
+    give what is kept there as a whole. `pins` is the address that a folded party with an operator had first, from the
+    first complete sync on; None before it (C1).
     """
 
     parties: Map[Address, PartyFacts]
@@ -167,7 +129,7 @@ class Facts:
     spellings: Map[Party, tuple[Address, ...]]
     operators: Map[Address, OperatorFacts]
     services: Map[Address, ServiceFacts]
-    pairs: Map[Address, Map[Address, PairFacts]]
+    pairs: Map[Address, Map[Address, KeptPair]]
     pins: Map[tuple[Party, Address], Address] | None = None
 
     @classmethod
@@ -177,8 +139,31 @@ class Facts:
 
     def pair(self, customer: Address, provider: Address) -> PairFacts | None:
         """The pair, if it ever had an agreement."""
-        providers = self.pairs.get(customer)
-        return None if providers is None else providers.get(provider)
+        kept = self.pairs.get(customer, _NOBODY).get(provider)
+        return None if kept is None else _whole(customer, provider, kept)
+
+    def pairs_of(self, customer: Address) -> Iterator[PairFacts]:
+        """The customer's pairs, in no order."""
+        for provider, kept in self.pairs.get(customer, _NOBODY).items():
+            yield _whole(customer, provider, kept)
+
+    def all_pairs(self) -> Iterator[PairFacts]:
+        """Everybody's pairs, in no order."""
+        for customer in self.pairs:
+            yield from self.pairs_of(customer)
+
+    def contradicted_pairs(self) -> Iterator[PairFacts]:
+        """Those in which the contract's state and its logs differ (C2)."""
+        for providers in self.pairs.values():
+            for kept in providers.values():
+                if isinstance(kept, PairFacts) and kept.is_contradicted:
+                    yield kept
+
+    def with_pair(self, pair: PairFacts) -> Self:
+        """The same with this pair as it is now."""
+        packed = pack(pair)
+        providers = self.pairs.get(pair.customer, _NOBODY).set(pair.provider, pair if packed is None else packed)
+        return replace(self, pairs=self.pairs.set(pair.customer, providers))
 
     def key(self, party: Party) -> Address:
         """The address that the registry finds for a party in this spelling; `ZERO` for none."""
@@ -188,3 +173,10 @@ class Facts:
         """The operator's domain; empty for none."""
         facts = self.operators.get(operator)
         return "" if facts is None else facts.domain
+
+
+_NOBODY: Map[Address, KeptPair] = Map()
+
+
+def _whole(customer: Address, provider: Address, kept: KeptPair) -> PairFacts:
+    return kept if isinstance(kept, PairFacts) else unpack(customer, provider, kept)

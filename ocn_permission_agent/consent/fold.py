@@ -7,8 +7,6 @@ The zero address is never let in: anybody can register it and agree in its name 
 from dataclasses import replace
 from sys import intern
 
-from immutables import Map
-
 from ocn_permission_agent.consent.address import ZERO, Address
 from ocn_permission_agent.consent.events import (
     AgreementObserved,
@@ -26,9 +24,10 @@ from ocn_permission_agent.consent.events import (
     ServiceObserved,
     ServiceUnreadable,
 )
-from ocn_permission_agent.consent.facts import Facts, Grant, PairFacts, ServiceFacts
+from ocn_permission_agent.consent.facts import Facts, ServiceFacts
 from ocn_permission_agent.consent.fold_party import apply_key, apply_to_operator, apply_to_party, begin_pins
 from ocn_permission_agent.consent.fold_service import apply_to_service
+from ocn_permission_agent.consent.pair import Grant, PairFacts
 
 
 def apply(facts: Facts, event: Event) -> Facts:
@@ -54,11 +53,6 @@ def apply(facts: Facts, event: Event) -> Facts:
             return apply_to_operator(facts, event)
 
 
-def _with_pair(facts: Facts, pair: PairFacts) -> Facts:
-    providers: Map[Address, PairFacts] = facts.pairs.get(pair.customer, Map())
-    return replace(facts, pairs=facts.pairs.set(pair.customer, providers.set(pair.provider, pair)))
-
-
 def _toggle(facts: Facts, event: AgreementToggled) -> Facts:
     """Grant or revoke, by parity; a grant is for what the service lists at this moment (C3)."""
     if ZERO in (event.customer, event.provider):
@@ -68,7 +62,7 @@ def _toggle(facts: Facts, event: AgreementToggled) -> Facts:
     if before is not None:
         before = replace(before, relayed=before.relayed or relayed, replayed=before.relayed and relayed)
     if before is not None and before.agreed:
-        return _with_pair(facts, replace(before, toggles=before.toggles + 1, newest=event.evidence))
+        return facts.with_pair(replace(before, toggles=before.toggles + 1, newest=event.evidence))
     grant = Grant(
         evidence=event.evidence,
         agreed=_ids_on_offer(facts.services.get(event.provider)),
@@ -86,8 +80,7 @@ def _toggle(facts: Facts, event: AgreementToggled) -> Facts:
             waits_from=event.evidence.block_number,
             relayed=relayed,
         )
-    return _with_pair(
-        facts,
+    return facts.with_pair(
         replace(
             before,
             toggles=before.toggles + 1,
@@ -113,7 +106,7 @@ def _observe_agreement(facts: Facts, event: AgreementObserved) -> Facts:
     if pair is None or (event.stands != pair.agreed) == (pair.contradicted is not None):
         return facts
     contradicted = event.evidence if event.stands != pair.agreed else None
-    return _with_pair(facts, replace(pair, contradicted=contradicted))
+    return facts.with_pair(replace(pair, contradicted=contradicted))
 
 
 def _count_grants(facts: Facts, event: GrantsCounted) -> Facts:
@@ -122,11 +115,11 @@ def _count_grants(facts: Facts, event: GrantsCounted) -> Facts:
     if pair is None or (event.grants != pair.grants) == (pair.miscounted is not None):
         return facts
     miscounted = event.evidence if event.grants != pair.grants else None
-    return _with_pair(facts, replace(pair, miscounted=miscounted))
+    return facts.with_pair(replace(pair, miscounted=miscounted))
 
 
 def _wait_anew(facts: Facts, event: RevokeReorganised) -> Facts:
     pair = facts.pair(event.customer, event.provider)
     if pair is None:
         return facts
-    return _with_pair(facts, replace(pair, waits_from=max(pair.waits_from, event.evidence.block_number)))
+    return facts.with_pair(replace(pair, waits_from=max(pair.waits_from, event.evidence.block_number)))

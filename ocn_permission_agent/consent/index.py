@@ -12,7 +12,8 @@ from ocn_permission_agent.consent.address import ZERO, Address, AgreementId
 from ocn_permission_agent.consent.case import Case, Ground, case_of
 from ocn_permission_agent.consent.decisions import Decisions
 from ocn_permission_agent.consent.events import Sent
-from ocn_permission_agent.consent.facts import Facts, PairFacts, ServiceFacts
+from ocn_permission_agent.consent.facts import Facts, ServiceFacts
+from ocn_permission_agent.consent.pair import PairFacts
 from ocn_permission_agent.consent.rules import judge, judge_interface, when_stale
 from ocn_permission_agent.consent.settings import ConsentSettings
 from ocn_permission_agent.consent.verdict import Standing, Verdict
@@ -272,9 +273,8 @@ class ConsentIndex:
 
     def agreements(self) -> Iterator[AgreementStatus]:
         """The newest agreement of every pair, revoked ones too, in no order."""
-        for providers in self._ground.facts.pairs.values():
-            for pair in providers.values():
-                yield self._agreement_status(pair)
+        for pair in self._ground.facts.all_pairs():
+            yield self._agreement_status(pair)
 
     def _service_status(self, service: ServiceFacts) -> ServiceStatus:
         return ServiceStatus(
@@ -311,10 +311,10 @@ class ConsentIndex:
         if remembered is not None:
             return remembered
         addresses = self._ground.facts.spellings.get(sender.folded, ())
-        pairs = self._ground.facts.pairs.get(addresses[0]) if len(addresses) == 1 else None
-        if pairs is None:
+        facts = self._ground.facts
+        if len(addresses) != 1 or addresses[0] not in facts.pairs:
             return ()
-        judged = tuple(each for pair in pairs.values() if (each := self._judge(pair)) is not None)
+        judged = tuple(each for pair in facts.pairs_of(addresses[0]) if (each := self._judge(pair)) is not None)
         self._remembered[sender] = judged
         return judged
 

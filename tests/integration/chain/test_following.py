@@ -298,9 +298,8 @@ async def test_an_agent_that_saw_every_fork_knows_what_a_new_one_learns(
 def _known(watched: Watched) -> object:
     facts = watched.view.index.facts
     pairs = {
-        (customer, provider): (pair.toggles, pair.newest, pair.grant, pair.contradicted)
-        for customer, providers in facts.pairs.items()
-        for provider, pair in providers.items()
+        (pair.customer, pair.provider): (pair.toggles, pair.newest, pair.grant, pair.contradicted)
+        for pair in facts.all_pairs()
     }
     return pairs, dict(facts.services), dict(facts.parties), dict(facts.operators), dict(facts.spellings)
 

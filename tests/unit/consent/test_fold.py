@@ -22,8 +22,9 @@ from ocn_permission_agent.consent.events import (
     ServiceObserved,
     ServiceUnreadable,
 )
-from ocn_permission_agent.consent.facts import Facts, PairFacts, PartyFacts, ServiceFacts
+from ocn_permission_agent.consent.facts import Facts, PartyFacts, ServiceFacts
 from ocn_permission_agent.consent.fold import apply
+from ocn_permission_agent.consent.pair import PairFacts
 from ocn_permission_agent.ocpi.party import Party
 from tests.consent_factories import OTHER_OPERATOR, OWN_OPERATOR, address_of, evidence, observed
 
