@@ -38,6 +38,8 @@ _USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s@'\"]+@")
 _BEYOND_HOST = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/\s?#'\"]+)[/?#][^\s'\",]*")
 #: what most values are: no room in it for a scheme, a header or a URL
 _HARMLESS = re.compile(r"[A-Za-z0-9*_.:+-]{0,80}")
+#: types of what is shown as it is
+_PLAIN = frozenset({int, float, bool, type(None)})
 _DEEPEST = 6
 _NAMES_REMEMBERED = 1_000
 
@@ -82,14 +84,18 @@ class Redactor:
 
     def _field(self, name: object, value: object, depth: int = 0) -> object:
         handling = self._handling.get(name) or self._learn(name)
-        if handling is not _Handling.BY_LOOKS:
+        if handling is _Handling.BY_LOOKS:
+            kind = type(value)
+            if kind is str:
+                return self.text(value)  # type: ignore[arg-type]
+            if kind in _PLAIN:
+                return value
+        else:
             if handling is _Handling.NEVER_SHOWN:
                 return value if value is None or isinstance(value, bool) else REDACTED
             if isinstance(value, str):
                 return _BEYOND_HOST.sub(r"\1", self.text(value))
-        if type(value) is str:
-            return self.text(value)
-        if value is None or isinstance(value, bool | int | float):
+        if value is None or isinstance(value, (bool, int, float)):
             return value
         if isinstance(value, dict) and depth < _DEEPEST:
             return {key: self._field(key, each, depth + 1) for key, each in value.items()}

@@ -3,6 +3,8 @@
 Lines have flat fields, always the same, and never a body, token, key or signature.
 """
 
+from functools import cache
+
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.after_attempt import Decision
@@ -23,12 +25,16 @@ class Report:
 
     def __init__(self, *, metrics: Metrics, log: Log) -> None:
         self._metrics = metrics
+        #: looked up once for each of the few that there are: it takes longer than counting
+        self._attempts = cache(metrics.delivery_attempts.labels)
+        self._copies = cache(metrics.copies.labels)
+        self._breaker_state = cache(metrics.breaker_state.labels)
         self._log = log
 
     def attempted(self, delivery: Delivery, attempt: Attempt, decision: Decision, settled: Settled) -> None:
         """An attempt was made and settled."""
         provider = str(delivery.provider)
-        self._metrics.delivery_attempts.labels(provider, attempt.verdict.value).inc()
+        self._attempts(provider, attempt.verdict.value).inc()
         if attempt.verdict is AttemptVerdict.ACCEPTED:
             age = attempt.ended_at - delivery.envelope.recorded_at
             self._metrics.delivery_seconds.observe(age.total_seconds())
@@ -67,10 +73,10 @@ class Report:
     def _count_outcome(self, delivery: Delivery, decision: Decision) -> None:
         if decision.due_at is None:
             module = delivery.envelope.request.module.value
-            self._metrics.copies.labels(str(delivery.provider), module, decision.state.value).inc()
+            self._copies(str(delivery.provider), module, decision.state.value).inc()
 
     def _tell_breaker(self, provider: str, settled: Settled) -> None:
-        self._metrics.breaker_state.labels(provider).set(_OPEN if settled.after.paused else _CLOSED)
+        self._breaker_state(provider).set(_OPEN if settled.after.paused else _CLOSED)
         if settled.after.paused and not settled.before.paused:
             self._log.warning("provider.paused", provider=provider, reason=settled.after.reason)
         if settled.before.paused and not settled.after.paused:

@@ -17,6 +17,13 @@ from ocn_permission_agent.store.database import Row
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+#: looked up in a dictionary, for an enum takes far longer to find its member
+_KINDS = {each.value: each for each in RouteKind}
+_MODULES = {each.value: each for each in Module}
+_ROLES = {each.value: each for each in InterfaceRole}
+_STATES = {each.value: each for each in DeliveryState}
+_SEGMENTS = msgspec.json.Decoder(tuple[str, ...])
+_QUERY = msgspec.json.Decoder(tuple[tuple[str, str], ...])
 
 
 def to_us(instant: datetime) -> int:
@@ -74,7 +81,7 @@ def read_delivery(row: Row) -> Delivery:
         route=read_route(row),
         sender=_party(row["sender"]),
         receiver=_party(row["receiver"]),
-        query=msgspec.json.decode(row["query"] or "[]", type=tuple[tuple[str, str], ...]),
+        query=_QUERY.decode(row["query"] or "[]"),
         request_id=row["request_id"],
         correlation_id=row["correlation_id"],
         body=(row["collapsed_body"] if collapsed else row["body"]) or b"",
@@ -100,7 +107,7 @@ def read_delivery(row: Row) -> Delivery:
             owner=row["owner"],
             object_id=row["object_id"],
         ),
-        state=DeliveryState(row["state"]),
+        state=_STATES[row["state"]],
         attempts=row["attempts"],
         next_attempt_at=from_us(row["next_attempt_at_us"]),
         expires_at=from_us(row["expires_at_us"]),
@@ -115,11 +122,11 @@ def read_delivery(row: Row) -> Delivery:
 def read_route(row: Row) -> Route:
     """The route of a request."""
     return Route(
-        kind=RouteKind(row["kind"]),
-        module=Module(row["module"]),
-        interface_role=InterfaceRole(row["interface_role"]),
+        kind=_KINDS[row["kind"]],
+        module=_MODULES[row["module"]],
+        interface_role=_ROLES[row["interface_role"]],
         version=row["version"],
-        segments=msgspec.json.decode(row["segments"], type=tuple[str, ...]),
+        segments=_SEGMENTS.decode(row["segments"]),
         url_path=row["url_path"],
     )
 

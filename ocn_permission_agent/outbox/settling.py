@@ -4,16 +4,11 @@ from datetime import datetime
 from typing import Protocol
 
 from ocn_permission_agent.outbox.after_attempt import Decision, Wait
+from ocn_permission_agent.outbox.ending import Ending, read_ending
 from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery, DeliveryState
 from ocn_permission_agent.outbox.outcome import Outcome
-from ocn_permission_agent.outbox.policy import DeliveryClass, class_of_route, forget_at, payload_until
-from ocn_permission_agent.outbox.rows import (
-    breaker_columns,
-    module_pause_columns,
-    read_outcome,
-    read_route,
-    to_us,
-)
+from ocn_permission_agent.outbox.policy import DeliveryClass, forget_at, payload_until
+from ocn_permission_agent.outbox.rows import breaker_columns, module_pause_columns, to_us
 from ocn_permission_agent.outbox.session_merge import MergedSession, Said, follow, is_over
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.store import Settled
@@ -62,11 +57,25 @@ class Settling:
         self._sql.do(connection, "drop_open_attempt", delivery_id=delivery.id)
 
     def decide(
-        self, connection: Connection, delivery_id: int, decision: Decision, *, attempt: Attempt | None = None
+        self,
+        connection: Connection,
+        delivery_id: int,
+        decision: Decision,
+        *,
+        attempt: Attempt | None = None,
+        known: Ending | None = None,
     ) -> None:
-        """Write the state; a final one goes to the ledger, moves the session on, and may free the payload."""
+        """Write the state; a final one goes to the ledger, moves the session on, and may free the payload.
+
+        Args:
+            connection: inside a transaction.
+            delivery_id: whose.
+            decision: what becomes of it.
+            attempt: after which.
+            known: what its end must know, where that is at hand.
+        """
         if decision.due_at is None:
-            self._end(connection, delivery_id, decision)
+            self._end(connection, known or self._look_up(connection, delivery_id, decision), decision)
             return
         self._sql.do(
             connection,
@@ -77,9 +86,9 @@ class Settling:
             in_doubt=attempt is not None and attempt.verdict is AttemptVerdict.UNKNOWN,
         )
 
-    def free_lane(self, connection: Connection, lane_id: int, decision: Decision) -> None:
-        """Offer the oldest that is pending, which may be the same as before."""
-        head = self._sql.row(connection, "next_in_lane", lane_id=lane_id)
+    def free_lane(self, connection: Connection, lane_id: int, decision: Decision, *, empty: bool = False) -> None:
+        """Offer the oldest that is pending, which may be the same as before; none where it is known to be `empty`."""
+        head = None if empty else self._sql.row(connection, "next_in_lane", lane_id=lane_id)
         self._sql.do(
             connection,
             "free_lane",
@@ -118,11 +127,14 @@ class Settling:
         self._sql.do(connection, "drop_collapsed", delivery_id=delivery_id)
         self._sql.do(connection, "release_payload", envelope_id=envelope_id)
 
-    def _end(self, connection: Connection, delivery_id: int, decision: Decision) -> None:
+    def _look_up(self, connection: Connection, delivery_id: int, decision: Decision) -> Ending:
         row = self._sql.row(connection, "to_end", id=delivery_id)
         if row is None:
             raise LookupError(f"delivery {delivery_id} is not in the store")
-        delivery_class = class_of_route(row["method"], read_route(row))
+        return read_ending(row, decision)
+
+    def _end(self, connection: Connection, ending: Ending, decision: Decision) -> None:
+        delivery_class = ending.delivery_class
         keep_until = payload_until(
             decision.state,
             ended_at=decision.decided_at,
@@ -132,11 +144,11 @@ class Settling:
         forget = forget_at(
             delivery_class, ended_at=decision.decided_at, payload_until=keep_until, settings=self._settings
         )
-        self._ledger.enter(connection, read_outcome(row, state=decision.state, ended_at=decision.decided_at))
+        self._ledger.enter(connection, ending.outcome)
         self._sql.do(
             connection,
             "end_delivery",
-            id=delivery_id,
+            id=ending.id,
             state=decision.state.value,
             reason=decision.reason,
             ended_at_us=to_us(decision.decided_at),
@@ -144,17 +156,17 @@ class Settling:
             forget_at_us=to_us(forget),
         )
         if delivery_class is DeliveryClass.SESSION and decision.state not in _NOT_FOLLOWED:
-            self._follow(connection, row, decision)
-        if keep_until is None and row["payload_until_us"] != 0:
-            if row["collapsed_method"] is not None:
-                self._sql.do(connection, "drop_collapsed", delivery_id=delivery_id)
-            self._sql.do(connection, "release_payload", envelope_id=row["envelope_id"])
+            self._follow(connection, ending, decision)
+        if keep_until is None and ending.payload_kept:
+            if ending.stands_for_others:
+                self._sql.do(connection, "drop_collapsed", delivery_id=ending.id)
+            self._sql.do(connection, "release_payload", envelope_id=ending.envelope_id)
 
-    def _follow(self, connection: Connection, row: Row, decision: Decision) -> None:
+    def _follow(self, connection: Connection, ending: Ending, decision: Decision) -> None:
         """The session as a whole moves on with what was said, delivered or not; it is erased when it is over."""
-        lane_id = row["lane_id"]
-        base = self.merged_of(connection, lane_id, scope_id=row["scope_id"])
-        said = Said(id=row["id"], method=row["method"], body=row["body"] or b"")
+        lane_id = ending.lane_id
+        base = self.merged_of(connection, lane_id, scope_id=ending.scope_id)
+        said = Said(id=ending.id, method=ending.outcome.method, body=ending.outcome.body)
         merged = follow(base, said)
         over = (
             merged is not None
@@ -165,7 +177,7 @@ class Settling:
         if merged is None or over:
             self._sql.do(connection, "drop_merged", lane_id=lane_id)
         elif merged != base:
-            self.put_merged(connection, lane_id, row["scope_id"], merged, decision.decided_at)
+            self.put_merged(connection, lane_id, ending.scope_id, merged, decision.decided_at)
 
     def merged_of(self, connection: Connection, lane_id: int, *, scope_id: int) -> MergedSession | None:
         """The session of a lane, as far as it was said under this scope."""

@@ -17,6 +17,7 @@ from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.breaker import Breaker
 from ocn_permission_agent.outbox.claiming import Claiming, Holding, lost_to_another
+from ocn_permission_agent.outbox.ending import ending_of
 from ocn_permission_agent.outbox.grouping import Verdicts
 from ocn_permission_agent.outbox.model import Attempt, CopyPlan, Delivery, DeliveryState
 from ocn_permission_agent.outbox.module_pause import ModulePause
@@ -148,8 +149,10 @@ class StoredOutbox(ABC):
                 self._settling.drop_open_attempt(connection, delivery)
             else:
                 self._settling.end_attempt(connection, delivery, attempt)
-            self._settling.decide(connection, delivery.id, decision, attempt=attempt)
-            self._settling.free_lane(connection, place["lane_id"], decision)
+            known = ending_of(delivery, place, decision) if decision.due_at is None else None
+            self._settling.decide(connection, delivery.id, decision, attempt=attempt, known=known)
+            empty = decision.due_at is None and bool(place["alone"])
+            self._settling.free_lane(connection, place["lane_id"], decision, empty=empty)
             if standing.before != standing.after or standing.pause_before != standing.pause_after:
                 self._settling.stand(connection, place, standing, now=decision.decided_at)
                 self._recording.forget()

@@ -61,8 +61,8 @@ class Connection(Protocol):
     def leave_to_the_end(self, place: str, item: T, work: Callable[[list[T]], None], /) -> None:
         """Have `work` called last, with all items that were left to the end at one place, in their order.
 
-        For what locks a row that many wait for as long as the transaction lasts. Places come in their order, so that no
-        two transactions wait for each other. Where nobody else can write, it is done at once.
+        For what locks a row that many wait for as long as the transaction lasts, and costs less for many items than for
+        each. Where others write too, places come in their order, so that no two transactions wait for each other.
         """
         ...
 

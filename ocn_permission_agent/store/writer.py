@@ -197,8 +197,10 @@ class Writer:
     def _finish(self, connection: SqliteConnection) -> None:
         for work in self._before_commit:
             work(connection)
+        connection.finish()
 
     def _tell_undone(self) -> None:
+        self._connection.drop_left()
         for told in self._undone:
             told()
 

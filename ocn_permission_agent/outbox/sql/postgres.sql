@@ -173,13 +173,19 @@ WHERE delivery_id = :delivery_id AND number = :number;
 DELETE FROM attempts WHERE delivery_id = :delivery_id AND ended_at_us IS NULL;
 
 -- name: place_of
--- Where it is, how that stands, and whether whoever has :lease holds it still.
+-- Where it is, how that stands, whether whoever has :lease holds it still, and what its end must know. `alone`: nothing
+-- else of its lane was ever recorded after it, or came before it again.
 SELECT d.lane_id, l.channel_id, c.provider_id, c.paused_since_us, c.probe_at_us, c.pause_reason,
        p.failures AS provider_failures, p.paused_since_us AS provider_paused_since_us,
        p.probe_at_us AS provider_probe_at_us, p.pause_reason AS provider_pause_reason,
+       d.envelope_id, d.scope_id, d.attempts, d.payload_until_us, s.agreement_block,
+       (SELECT a.started_at_us FROM attempts a WHERE a.delivery_id = d.id ORDER BY a.number DESC LIMIT 1)
+           AS started_at_us,
+       l.head_id = d.id AND l.newest_id = d.id AS alone,
        l.in_flight AND l.head_id = d.id AND l.lease_number = :lease AS held
 FROM deliveries d
 JOIN lanes l ON l.id = d.lane_id
+JOIN scopes s ON s.id = d.scope_id
 JOIN channels c ON c.id = l.channel_id
 JOIN providers p ON p.id = c.provider_id
 WHERE d.id = :id;

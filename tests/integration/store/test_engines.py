@@ -99,6 +99,47 @@ async def test_a_part_at_its_own_risk_undoes_only_itself(database: Database) -> 
     assert await texts(database) == ["first", "last", "there already"]
 
 
+async def test_what_is_left_to_the_end_is_done_of_pieces_that_succeed_only(database: Database) -> None:
+    class Unwilling(Exception):
+        pass
+
+    def leave(connection: Connection, text: str) -> None:
+        def put_all(texts: list[str]) -> None:
+            for each in texts:
+                put(connection, each)
+
+        connection.leave_to_the_end("notes", text, put_all)
+
+    def half(connection: Connection) -> None:
+        leave(connection, "half")
+        raise Unwilling
+
+    def risky(connection: Connection, text: str, *, fails: bool) -> bool:
+        leave(connection, text)
+        if fails:
+            raise Unwilling
+        return True
+
+    def with_risks(connection: Connection) -> list[bool | None]:
+        leave(connection, "around")
+        return [
+            connection.at_its_own_risk(partial(risky, connection, text, fails=text == "lost"))
+            for text in ("kept", "lost")
+        ]
+
+    async def unwilling() -> None:
+        with pytest.raises(Unwilling):
+            await database.write(half)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(database.write(lambda connection: leave(connection, "before")))
+        group.create_task(unwilling())
+        group.create_task(database.write(lambda connection: leave(connection, "after")))
+        risks = group.create_task(database.write(with_risks))
+    assert risks.result() == [True, None]
+    assert await texts(database) == ["after", "around", "before", "kept"]
+
+
 async def test_work_at_the_end_of_a_transaction_is_a_part_of_it(database: Database) -> None:
     def sum_up(connection: Connection) -> None:
         count = connection.execute("SELECT count(*) AS n FROM notes WHERE colour IS NULL").fetchone()["n"]
