@@ -1,7 +1,8 @@
 """What tests of any part may ask for."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,3 +27,21 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> Where:
 def where_at_length(request: pytest.FixtureRequest, tmp_path: Path) -> Where:
     """The same for what takes long: with PostgreSQL at night only."""
     return new_store(request, tmp_path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Let a test whose report holds a lone surrogate fail by itself: no other process could be told as it is."""
+    return _writable((yield))
+
+
+def _writable(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case dict():
+            return {_writable(key): _writable(each) for key, each in value.items()}
+        case list() | tuple():
+            return type(value)(map(_writable, value))
+        case _:
+            return value
