@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,10 +113,17 @@ class Place:
                 await self.customers.answered.wait()
 
     async def until_fresh(self, fresh: bool) -> None:
+        await self._until(lambda status: status["chain"]["fresh"] is fresh)
+
+    async def until_agreed(self) -> None:
+        """The grant has its confirmations: from now on every request is copied."""
+        await self._until(lambda status: status["chain"]["fresh"] and status["agreements"] == 1)
+
+    async def _until(self, holds: Callable[[dict[str, Any]], bool]) -> None:
         async with asyncio.timeout(30):
             while True:
                 status = await self.agent.status_if_open()
-                if status is not None and status["chain"]["fresh"] is fresh:
+                if status is not None and holds(status):
                     return
                 await SystemClock().sleep(0.1)
 
@@ -147,7 +154,7 @@ async def place(deployed: Deployment, tmp_path: Path) -> AsyncIterator[Place]:  
         await deployed.client.set_mining("interval", 0.5)
         await agent.start()
         found = Place(agent, node, rpc, Customers(agent.proxy_url, rate=100))
-        await found.until_fresh(True)
+        await found.until_agreed()
         yield found
         await agent.stop()
 

@@ -121,13 +121,14 @@ def is_held(status: dict[str, Any]) -> bool:
     return status["chain"]["fresh"] is False or status["chain"]["held"] is not None
 
 
-async def endure(place: Place, begin: Callable[[], None], end: Callable[[], None]) -> None:
-    """Once trouble holds, what is sent is recorded and does not leave; when it ends, all of it arrives."""
+async def endure(place: Place, begin: Callable[[], None], end: Callable[[], None], *, says: str = "") -> None:
+    """Once trouble holds, as the log `says`, what is sent is recorded and does not leave; then all of it arrives."""
     await place.until(pending(0))
     arrived = place.node.copies
     begin()
     await place.customers_send()
-    await place.until(lambda status: is_held(status) and all_held(status, 0))
+    log = place.agent.files.log
+    await place.until(lambda status: is_held(status) and all_held(status, 0) and says in log.read_text())
     left_before = place.node.copies
     for _ in range(2):
         await place.customers_send()
@@ -163,18 +164,16 @@ async def test_no_trouble_with_endpoints_touches_customers_or_lets_copies_out(
 
             return change
 
-        async def trouble(**faults: object) -> None:
+        async def trouble(says: str = "", **faults: object) -> None:
             healthy = {name: getattr(Faults(), name) for name in faults}
-            await endure(place, both(**faults), both(**healthy))
+            await endure(place, both(**faults), both(**healthy), says=says)
 
         await trouble(status=503)
         await trouble(slow_seconds=60.0)
         await trouble(drop_last=True)
         await trouble(latest=await place.chain.client.block_number())
-        await trouble(chain_id=73799)
-        log = place.agent.files.log.read_text()
-        assert '"contract.mismatched"' in log
-        assert "serves chain 73799, not 246" in log
+        await trouble(chain_id=73799, says="serves chain 73799, not 246")
+        assert '"contract.mismatched"' in place.agent.files.log.read_text()
 
         # One of two lies: somebody else's agreement makes both look at the same entry.
         pair = (address(WALLETS["cpo_b"].address), address(WALLETS["billing"].address))

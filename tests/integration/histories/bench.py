@@ -35,7 +35,7 @@ CUSTOMERS = ("cpo", "cpo_b", "stranger", "billing")
 PROVIDERS = ("billing", "analytics")
 PEOPLE = ("cpo", "cpo_b", "stranger", *PROVIDERS)
 HOME_KEYS = {"cpo": "DECPO", "cpo_b": "DECPB", "stranger": "XXXXX", "billing": "NLBIL", "analytics": "FRANA"}
-KEYS = ("DECPO", "deCPO", "DECPB", "NLBIL", "nlBIL", "FRANA", "\\x80", "XXXXX")
+KEYS = ("DECPO", "deCPO", "DECPB", "deCPB", "NLBIL", "nlBIL", "FRANA", "\\x80", "XXXXX")
 HUGE = 2_100
 ZERO = "0x" + "0" * 40
 BROKEN = Signature(v=0, r=bytes(32), s=bytes(32))
