@@ -52,10 +52,10 @@ class Deployment:
         return Actor(self.client, self.contracts, WALLETS[name])
 
 
-def funded_server() -> ChainServer:
+def funded_server(*, chain_id: int = CHAIN_ID) -> ChainServer:
     """A chain server, not started, whose block 0 funds every wallet of `FUNDED`."""
     accounts = {wallet.address: 1000 * ETHER for wallet in WALLETS.values()}
-    return ChainServer(chain_id=CHAIN_ID, accounts=accounts)
+    return ChainServer(chain_id=chain_id, accounts=accounts)
 
 
 @pytest.fixture

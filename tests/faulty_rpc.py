@@ -9,7 +9,8 @@ from typing import Any
 
 import aiohttp
 import orjson
-from aiohttp import web
+
+from ocn_permission_agent.sandbox.serving import Answer, Incoming, LoopbackServer
 
 Item = dict[str, Any]
 
@@ -26,6 +27,7 @@ class Faults:
     the head instead of the real one. `genesis`, `code` and `slot` are told instead of the hash of block 0, of any code
     and of any storage. `fork` gives every block but the first another hash, as on a fork.
     `slow_seconds` passes before any answer, or until it is set to 0. `asked` counts calls by method.
+    `beside` is the URL of another chain that answers every second request, as behind a load balancer.
     """
 
     widest: int | None = None
@@ -47,14 +49,18 @@ class Faults:
     fork: str = ""
     forked: dict[str, str] = field(default_factory=dict)
     slow_seconds: float = 0.0
+    beside: str | None = None
     asked: dict[str, int] = field(default_factory=dict)
     requests: int = 0
 
 
 @dataclass(kw_only=True)
 class FaultyRpc:
+    """`server` can go down and come up again; as long as it is down, connections are refused."""
+
     url: str
     faults: Faults
+    server: LoopbackServer
 
 
 @asynccontextmanager
@@ -63,35 +69,28 @@ async def faulty_rpc(behind: str) -> AsyncIterator[FaultyRpc]:
     faults = Faults()
     async with aiohttp.ClientSession() as session:
 
-        async def answer(request: web.BaseRequest) -> web.Response:
+        async def answer(request: Incoming) -> Answer:
             faults.requests += 1
             if faults.status is not None:
                 headers = {} if faults.retry_after is None else {"Retry-After": faults.retry_after}
-                return web.Response(status=faults.status, headers=headers)
+                return Answer(http_status=faults.status, headers=headers)
             if faults.raw_answer is not None:
-                return web.Response(body=faults.raw_answer)
+                return Answer(body=faults.raw_answer)
             patience = asyncio.get_running_loop().time() + faults.slow_seconds
             while faults.slow_seconds and asyncio.get_running_loop().time() < patience:  # noqa: ASYNC110  set by a test
                 await asyncio.sleep(0.02)
-            calls = [_aged(call, faults) for call in orjson.loads(await request.read())]
+            calls = [_aged(call, faults) for call in orjson.loads(request.body)]
             refused = {call["id"]: refusal for call in calls if (refusal := _refusal(call, faults)) is not None}
             passed = [call for call in calls if call["id"] not in refused]
             found: list[Item] = list(refused.values())
             if passed:
-                async with session.post(behind, data=orjson.dumps(passed)) as reply:
+                chain = behind if faults.beside is None or faults.requests % 2 else faults.beside
+                async with session.post(chain, data=orjson.dumps(passed)) as reply:
                     found += [_changed(item, faults) for item in orjson.loads(await reply.read())]
-            return web.Response(body=orjson.dumps(_batch(found, faults)))
+            return Answer(body=orjson.dumps(_batch(found, faults)))
 
-        server = web.Server(answer)
-        runner = web.ServerRunner(server)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        try:
-            yield FaultyRpc(url=f"http://{host}:{port}/secret-key-in-path", faults=faults)
-        finally:
-            await runner.cleanup()
+        async with LoopbackServer(answer) as server:
+            yield FaultyRpc(url=f"{server.url}/secret-key-in-path", faults=faults, server=server)
 
 
 def _refusal(call: Item, faults: Faults) -> Item | None:

@@ -1,7 +1,7 @@
 """The whole agent while its RPC endpoints are in trouble: the customers' own requests never notice, copies wait."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +13,29 @@ from benchmarks.load import load
 from ocn_permission_agent.chain import abi
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.consent.address import address
+from ocn_permission_agent.sandbox.chain.actors import deploy
 from ocn_permission_agent.sandbox.chain.calls import Contract, contract_call
+from ocn_permission_agent.sandbox.chain.client import ChainClient
 from ocn_permission_agent.sandbox.serving import Answer, Incoming, LoopbackServer
 from ocn_permission_agent.sandbox.story.agent import AgentFiles, AgentProcess
 from ocn_permission_agent.sandbox.story.world import agent_process
-from tests.chain_fixtures import WALLETS, Deployment, chain_client, deployed, sandbox_chain  # noqa: F401
-from tests.faulty_rpc import Faults, faulty_rpc
+from tests.chain_fixtures import (  # noqa: F401
+    WALLETS,
+    Deployment,
+    chain_client,
+    deployed,
+    funded_server,
+    sandbox_chain,
+)
+from tests.faulty_rpc import Faults, FaultyRpc, faulty_rpc
 from tests.under_load import put_session
 
 ACCEPTED = b'{"status_code":1000,"timestamp":"2026-03-01T10:00:00Z"}'
 #: far above the second between two blocks, so that a busy machine alone makes nothing stale for long
 STALENESS_SECONDS = 3.0
 COPIES = 3
+#: of another chain: Volta's
+OTHER_CHAIN_ID = 73799
 
 
 @dataclass
@@ -42,6 +53,9 @@ class Node:
         return Answer(body=ACCEPTED)
 
 
+Change = Callable[[], Awaitable[None]]
+
+
 @dataclass(kw_only=True)
 class Place:
     """An agent with two endpoints, each of which can be broken."""
@@ -49,9 +63,35 @@ class Place:
     node: Node
     agent: AgentProcess
     chain: Deployment
-    first: Faults
-    second: Faults
+    endpoints: tuple[FaultyRpc, FaultyRpc]
     number: int = 0
+
+    @property
+    def first(self) -> Faults:
+        return self.endpoints[0].faults
+
+    @property
+    def second(self) -> Faults:
+        return self.endpoints[1].faults
+
+    def both(self, **faults: object) -> "Change":
+        """Set these faults at both endpoints."""
+
+        async def change() -> None:
+            for endpoint in self.endpoints:
+                for name, value in faults.items():
+                    setattr(endpoint.faults, name, value)
+
+        return change
+
+    async def go_down(self) -> None:
+        """Nothing listens at either endpoint; connections are refused."""
+        for endpoint in self.endpoints:
+            await endpoint.server.down()
+
+    async def come_up(self) -> None:
+        for endpoint in self.endpoints:
+            await endpoint.server.up()
 
     async def customers_send(self) -> None:
         """Some sessions; each must be answered by the node, whatever the chain does."""
@@ -96,20 +136,46 @@ async def a_place(chain: Deployment, folder: Path) -> AsyncIterator[Place]:
             },
             clock=SystemClock(),
         )
-        operator = chain.actor("operator")
-        await operator.set_node(agent.proxy_url)
-        await chain.actor("cpo").set_party("DE", "CPO", roles=[0], operator=operator.address)
-        await chain.actor("cpo_b").set_party("DE", "CPB", roles=[0], operator=operator.address)
-        await chain.actor("billing").set_party("DE", "BIL", roles=[6], operator=operator.address)
-        await chain.actor("billing").set_service("Billing", "https://billing.example", [6])
-        await chain.actor("cpo").create_agreement(WALLETS["billing"].address)
-        await chain.client.mine(5)
-        await chain.client.set_mining("interval", 1.0)
+        await furnish(chain, agent.proxy_url)
+        await begin_mining(chain)
         await agent.start()
         try:
-            yield Place(node=node, agent=agent, chain=chain, first=first.faults, second=second.faults)
+            yield Place(node=node, agent=agent, chain=chain, endpoints=(first, second))
         finally:
             await agent.stop()
+
+
+async def furnish(chain: Deployment, public_url: str) -> None:
+    """Two customers and a service of one node; the first customer has agreed."""
+    operator = chain.actor("operator")
+    await operator.set_node(public_url)
+    await chain.actor("cpo").set_party("DE", "CPO", roles=[0], operator=operator.address)
+    await chain.actor("cpo_b").set_party("DE", "CPB", roles=[0], operator=operator.address)
+    await chain.actor("billing").set_party("DE", "BIL", roles=[6], operator=operator.address)
+    await chain.actor("billing").set_service("Billing", "https://billing.example", [6])
+    await chain.actor("cpo").create_agreement(WALLETS["billing"].address)
+
+
+async def begin_mining(chain: Deployment) -> None:
+    """Confirm what was done, and go on with a block a second."""
+    await chain.client.mine(5)
+    await chain.client.set_mining("interval", 1.0)
+
+
+@asynccontextmanager
+async def another_chain(public_url: str) -> AsyncIterator[Deployment]:
+    """The same contracts at the same addresses, the same parties, and one more service that the customer agreed to."""
+    with funded_server(chain_id=OTHER_CHAIN_ID) as server:
+        async with ChainClient(server.url) as client:
+            contracts = await deploy(client, WALLETS["deployer"])
+            chain = Deployment(url=client.url, client=client, contracts=contracts)
+            await furnish(chain, public_url)
+            analytics = chain.actor("analytics")
+            await analytics.set_party("DE", "ANA", roles=[6], operator=WALLETS["operator"].address)
+            await analytics.set_service("Analytics", "https://analytics.example", [6])
+            await chain.actor("cpo").create_agreement(analytics.address)
+            await begin_mining(chain)
+            yield chain
 
 
 def pending(count: int) -> Callable[[dict[str, Any]], bool]:
@@ -121,11 +187,11 @@ def is_held(status: dict[str, Any]) -> bool:
     return status["chain"]["fresh"] is False or status["chain"]["held"] is not None
 
 
-async def endure(place: Place, begin: Callable[[], None], end: Callable[[], None], *, says: str = "") -> None:
+async def endure(place: Place, begin: Change, end: Change, *, says: str = "") -> None:
     """Once trouble holds, as the log `says`, what is sent is recorded and does not leave; then all of it arrives."""
     await place.until(pending(0))
     arrived = place.node.copies
-    begin()
+    await begin()
     await place.customers_send()
     log = place.agent.files.log
     await place.until(lambda status: is_held(status) and all_held(status, 0) and says in log.read_text())
@@ -136,7 +202,7 @@ async def endure(place: Place, begin: Callable[[], None], end: Callable[[], None
     status = await place.until(lambda status: all_held(status, 2 * COPIES))
     assert status["deliveries"]["withdrawn"] == 0
     assert place.node.copies == left_before
-    end()
+    await end()
     await place.until(pending(0))
     assert place.node.copies == arrived + 3 * COPIES
 
@@ -156,17 +222,9 @@ async def test_no_trouble_with_endpoints_touches_customers_or_lets_copies_out(
     async with a_place(deployed, tmp_path) as place:
         await place.until(lambda status: status["agreements"] == 1 and not is_held(status))
 
-        def both(**faults: object) -> Callable[[], None]:
-            def change() -> None:
-                for faulty in (place.first, place.second):
-                    for name, value in faults.items():
-                        setattr(faulty, name, value)
-
-            return change
-
         async def trouble(says: str = "", **faults: object) -> None:
             healthy = {name: getattr(Faults(), name) for name in faults}
-            await endure(place, both(**faults), both(**healthy), says=says)
+            await endure(place, place.both(**faults), place.both(**healthy), says=says)
 
         await trouble(status=503)
         await trouble(slow_seconds=60.0)
@@ -179,7 +237,57 @@ async def test_no_trouble_with_endpoints_touches_customers_or_lets_copies_out(
         pair = (address(WALLETS["cpo_b"].address), address(WALLETS["billing"].address))
         place.second.lies[f"0x{abi.has_agreement(*pair).hex()}"] = f"0x{0:064x}"
         await place.chain.actor("cpo_b").create_agreement(WALLETS["billing"].address)
-        await endure(place, lambda: None, place.second.lies.clear)
+
+        async def nothing_more() -> None:
+            pass
+
+        await endure(place, nothing_more, place.both(lies={}))
+
+
+@pytest.mark.timeout(180)
+async def test_endpoints_before_two_chains_let_nothing_out_and_show_nobody_the_other_one(
+    deployed: Deployment,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Behind both names every second request is answered by another chain, where more was agreed to."""
+    async with a_place(deployed, tmp_path) as place, another_chain(place.agent.proxy_url) as other:
+        assert (other.contracts.registry, other.contracts.permissions) == (
+            deployed.contracts.registry,
+            deployed.contracts.permissions,
+        )
+        await place.until(lambda status: status["agreements"] == 1 and not is_held(status))
+        begin, end = place.both(beside=other.url), place.both(beside=None)
+        await endure(place, begin, end)
+        assert (await place.agent.status())["agreements"] == 1
+
+        # Once more, and what is revoked meanwhile on the right chain never leaves.
+        arrived = place.node.copies
+        await begin()
+        await place.until(is_held)
+        await place.customers_send()
+        await place.until(lambda status: all_held(status, COPIES))
+        await place.chain.actor("cpo").revoke_agreement(WALLETS["billing"].address)
+        await end()
+        status = await place.until(pending(0))
+        assert (status["deliveries"]["withdrawn"], place.node.copies) == (COPIES, arrived)
+
+
+@pytest.mark.timeout(180)
+async def test_endpoints_that_refuse_connections_hold_copies_only_when_none_is_left(
+    deployed: Deployment,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    async with a_place(deployed, tmp_path) as place:
+        await place.until(lambda status: status["agreements"] == 1 and not is_held(status))
+        await place.endpoints[0].server.down()
+        await place.until(lambda status: status["chain"]["endpoints"][1]["followed"])
+        await place.customers_send()
+        await place.until(pending(0))
+        assert place.node.copies == COPIES
+
+        await endure(place, place.go_down, place.come_up)
+        status = await place.until(lambda status: all(each["reachable"] for each in status["chain"]["endpoints"]))
+        assert not is_held(status)
 
 
 @pytest.mark.timeout(180)
