@@ -6,7 +6,7 @@ nginx with a fixed reply is the node; another nginx, one worker, is what the age
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,10 @@ STRANGER = Party("DE", "OTH")
 RATE = 1_000.0
 #: of all requests, in the rounds with some copied
 ONE_IN = 10
+#: rounds through the agent, and what each is compared with
+THROUGHPUTS = {"pass": "nginx", "some": "mirror", "all": "mirror"}
+#: all kinds of rounds in their order: every how-many-eth request is the customer's, 0 for none
+_KINDS = {"direct": 0, "nginx": 0, "pass": 0, "mirror": 0, "some": ONE_IN, "all": 1}
 _DRAIN_SECONDS = 60.0
 _STARTS = 3
 #: no limit of the service's stands in the way, the chain is asked as rarely as in production
@@ -54,20 +58,24 @@ class _Place:
         self.found.setdefault(name, []).append(value)
 
     def of(self, name: str) -> tuple[float, ...]:
-        return tuple(self.found[name])
+        return tuple(self.found.get(name, ()))
 
 
-async def measure(*, rounds: int, seconds: float) -> list[Figure]:
-    """All figures that need the agent as a whole.
+async def measure(*, rounds: int, seconds: float, only: Collection[str] = ()) -> list[Figure]:
+    """All figures that need the agent as a whole, or those of some `THROUGHPUTS` alone.
 
     Args:
         rounds: of each kind; the medians count.
         seconds: of one round.
+        only: names out of `THROUGHPUTS`; none for everything.
     """
     async with _place() as place:
         place.note("idle MiB", resident_mib(place.agent))
+        kinds = [name for name in _KINDS if not only or name in only or name in {THROUGHPUTS[each] for each in only}]
         for round_number in range(-1, rounds):
-            await _throughput(place, seconds if round_number >= 0 else 1.0, kept=round_number >= 0)
+            await _throughput(place, kinds, seconds if round_number >= 0 else 1.0, kept=round_number >= 0)
+        if only:
+            return _figures(place)
         for round_number in range(-1, rounds):
             await _latency(place, seconds if round_number >= 0 else 1.0, kept=round_number >= 0)
         status = await place.agent.status()
@@ -78,9 +86,10 @@ async def measure(*, rounds: int, seconds: float) -> list[Figure]:
 
 
 def _figures(place: _Place) -> list[Figure]:
+    """Those of which there are rounds."""
     of = place.of
     nginx, mirror = of("nginx"), of("mirror")
-    return [
+    figures = [
         Figure(name="straight to the node", unit="requests/s", rounds=of("direct")),
         Figure(
             name="passed through ÷ nginx proxy_pass", unit="requests/s", rounds=of("pass"), others=nginx, bar=0.25,
@@ -110,6 +119,7 @@ def _figures(place: _Place) -> list[Figure]:
         Figure(name="resident memory, at 1,000 requests/s", unit="MiB", rounds=of("busy MiB"), bar=192.0),
         Figure(name="start to ready", unit="s", rounds=of("start s"), bar=2.0),
     ]  # fmt: skip
+    return [each for each in figures if each.rounds]
 
 
 @asynccontextmanager
@@ -124,17 +134,12 @@ async def _place() -> AsyncIterator[_Place]:
                 yield _Place(folder, node_url, nginx_url, mirror_url, agent)
 
 
-async def _throughput(place: _Place, seconds: float, *, kept: bool) -> None:
+async def _throughput(place: _Place, kinds: Sequence[str], seconds: float, *, kept: bool) -> None:
     """One round of each kind. Rounds with copies last until the last copy is delivered."""
     agent = place.agent
-    for name, url, copied_of in (
-        ("direct", place.node_url, 0),
-        ("nginx", place.nginx_url, 0),
-        ("pass", agent.proxy_url, 0),
-        ("mirror", place.mirror_url, 0),
-        ("some", agent.proxy_url, ONE_IN),
-        ("all", agent.proxy_url, 1),
-    ):
+    others = {"direct": place.node_url, "nginx": place.nginx_url, "mirror": place.mirror_url}
+    for name in kinds:
+        url, copied_of = others.get(name, agent.proxy_url), _KINDS[name]
         place.rounds_begun += 1
         cpu = _cpu_seconds(agent)
         done = await asyncio.to_thread(
