@@ -62,8 +62,8 @@ async def _consent() -> list[Figure]:
 
     The calls are as cheap as they can be: nginx answers them from memory, on this machine, over one open connection.
     """
-    index = _an_index()
-    customer = index.facts.parties[_customer(7)].party or Party("", "")
+    index = an_index()
+    customer = index.facts.parties[a_customer(7)].party or Party("", "")
 
     def decide() -> None:
         index.has_agreements(customer)
@@ -155,7 +155,7 @@ def _microseconds(work: Callable[[], object], calls: int) -> float:
 # --- a chain with so many agreements ----------------------------------------------------------------------------------
 
 
-def _an_index(customers: int = 100) -> ConsentIndex:
+def an_index(customers: int = 100) -> ConsentIndex:
     """Each customer has agreed with every provider; the first provider lists sessions, the others locations."""
     facts = Facts.none()
     for event in _events(customers):
@@ -192,12 +192,12 @@ def _events(customers: int) -> Iterator[Event]:
         party = Party(
             f"{chr(65 + place // 46_656 // 26 % 26)}{chr(65 + place // 46_656 % 26)}", _base_36(place % 46_656)
         )
-        yield PartyChanged(evidence=evidence(), address=_customer(place), party=party, operator=_OPERATOR)
+        yield PartyChanged(evidence=evidence(), address=a_customer(place), party=party, operator=_OPERATOR)
         for provider in providers:
-            yield AgreementToggled(evidence=evidence(), customer=_customer(place), provider=provider, sent=Sent.DIRECT)
+            yield AgreementToggled(evidence=evidence(), customer=a_customer(place), provider=provider, sent=Sent.DIRECT)
 
 
-def _customer(place: int) -> Address:
+def a_customer(place: int) -> Address:
     return Address(f"0xa{place:039x}")
 
 
@@ -208,7 +208,7 @@ def _base_36(number: int) -> str:
 
 def _main(agreements: int) -> None:
     importlib.import_module("ocn_permission_agent.app")  # as much code as the agent has
-    index = _an_index(agreements // _PROVIDERS)
+    index = an_index(agreements // _PROVIDERS)
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     if sum(len(providers) for providers in index.facts.pairs.values()) != agreements:

@@ -5,43 +5,25 @@ itself would print of a crash, of a thread's crash, or of a line that cannot be 
 are rendered.
 """
 
+import asyncio
 import contextlib
 import logging
-import re
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import Enum, auto
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 import orjson
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict
 
-from ocn_permission_agent.hiding import REDACTED, all_forms, finder
+from ocn_permission_agent.clock import SystemClock
+from ocn_permission_agent.redactor import Redactor
 
-#: fields whose value is never shown, whatever it is
-_FIELDS = frozenset(
-    {
-        "api_key", "authorization", "body", "key", "ocn_signature", "operator_key", "password", "payload",
-        "private_key", "secret", "signature", "token",
-    }
-)  # fmt: skip
-_FIELD_ENDS = ("_password", "_secret", "_token", "_private_key")
-#: fields with an address of a chain endpoint: only scheme and host are shown, its path may be a key
-_ENDPOINT_FIELDS = frozenset({"rpc_url", "rpc_urls", "endpoint", "endpoints"})
-_HEADER = re.compile(r"(?i)(authorization)(\W{1,6})(?:(?:token|bearer|basic)\s+)?[^\s'\",;\\]+")
-_SCHEME = re.compile(r"\b(Token|Bearer|Basic|TOKEN|BEARER|BASIC|token(?=\s+\S{16})|bearer)(\s+)[^\s'\",;\\]+")
-_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s@'\"]+@")
-_BEYOND_HOST = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/\s?#'\"]+)[/?#][^\s'\",]*")
-#: what most values are: no room in it for a scheme, a header or a URL
-_HARMLESS = re.compile(r"[A-Za-z0-9*_.:+-]{0,80}")
-#: types of what is shown as it is
-_PLAIN = frozenset({int, float, bool, type(None)})
-_DEEPEST = 6
-_NAMES_REMEMBERED = 1_000
+#: what a line calls its level
+_LEVELS = {getattr(logging, name): name.lower() for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,87 +34,50 @@ class LogSettings:
     level: str = "info"
 
 
-class Redactor:
-    """Takes secrets out of a log line.
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes lines; one that cannot be written is told without its content, which logging itself would print.
 
-    By field name (`authorization`, `token`, `key`, …), by the shape of text (``Token …``, ``https://user:pass@…``), and
-    by value: every secret that was loaded is known here and is replaced wherever it appears. Hex of 64 digits is not
-    taken for a key by its looks: transaction hashes have the same shape and must stay readable.
+    What an event loop tells in one of its turns is written at once when the turn is over, or as soon as somebody else
+    writes, something is wrong, or the process ends: the order stays, and only a process that is killed owes a line.
     """
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = all_forms(secrets)
-        self._known = finder(known)
-        #: nothing shorter can hold a secret that is known
-        self._shortest = len(known[-1]) if known else sys.maxsize
-        self._handling: dict[object, _Handling] = {}
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._losing = False
+        self._waiting: list[str] = []
+        #: the loop that will see to it that what waits is written
+        self._promised: asyncio.AbstractEventLoop | None = None
 
-    def __call__(self, _logger: WrappedLogger, _method: str, event_dict: EventDict, /) -> EventDict:
-        """Clean one line; a structlog processor."""
-        return {name: self._field(name, value) for name, value in event_dict.items()}
+    def put(self, line: str, *, now: bool) -> None:
+        """Write a line, with `now` at once."""
+        self._waiting.append(line)
+        loop = None if now else asyncio._get_running_loop()  # the public one raises where there is none
+        if loop is None:
+            self.flush()
+        elif loop is not self._promised:
+            self._promised = loop
+            loop.call_soon(self.flush)
 
-    def text(self, text: str) -> str:
-        """The text without what looks like a secret or is known to be one."""
-        if self._known is not None and len(text) >= self._shortest:
-            text = self._known.sub(REDACTED, text)
-        if _HARMLESS.fullmatch(text):
-            return text
-        if "://" in text:
-            text = _USERINFO.sub(rf"\1{REDACTED}@", text)
-        text = _HEADER.sub(rf"\1\2{REDACTED}", text)
-        return _SCHEME.sub(rf"\1\2{REDACTED}", text)
+    def flush(self) -> None:
+        """Write what waits; called by `logging` too, when the process ends."""
+        try:
+            with self.lock or contextlib.nullcontext():
+                self._write_waiting()
+                super().flush()
+        except Exception:  # noqa: BLE001  as `emit` does
+            self.tell_lost("")
 
-    def _field(self, name: object, value: object, depth: int = 0) -> object:
-        handling = self._handling.get(name) or self._learn(name)
-        if handling is _Handling.BY_LOOKS:
-            kind = type(value)
-            if kind is str:
-                return self.text(value)  # type: ignore[arg-type]
-            if kind in _PLAIN:
-                return value
-        else:
-            if handling is _Handling.NEVER_SHOWN:
-                return value if value is None or isinstance(value, bool) else REDACTED
-            if isinstance(value, str):
-                return _BEYOND_HOST.sub(r"\1", self.text(value))
-        if value is None or isinstance(value, (bool, int, float)):
-            return value
-        if isinstance(value, dict) and depth < _DEEPEST:
-            return {key: self._field(key, each, depth + 1) for key, each in value.items()}
-        if isinstance(value, list | tuple | set | frozenset) and depth < _DEEPEST:
-            return [self._field(name, each, depth + 1) for each in value]
-        return self.text(value.decode("latin-1") if isinstance(value, bytes) else str(value))
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`; called with the lock."""
+        self.flush()
+        super().emit(record)
 
-    def _learn(self, name: object) -> "_Handling":
-        """What is done with fields of a name; remembered for names that lines really have."""
-        handling = _handling_of(name)
-        if len(self._handling) < _NAMES_REMEMBERED:
-            self._handling[name] = handling
-        return handling
-
-
-class _Handling(Enum):
-    """What is done with a field, by its name."""
-
-    NEVER_SHOWN = auto()
-    ENDPOINT = auto()
-    BY_LOOKS = auto()
-
-
-def _handling_of(name: object) -> _Handling:
-    if isinstance(name, str):
-        folded = name.lower().replace("-", "_")
-        if folded in _FIELDS or folded.endswith(_FIELD_ENDS):
-            return _Handling.NEVER_SHOWN
-        if folded in _ENDPOINT_FIELDS:
-            return _Handling.ENDPOINT
-    return _Handling.BY_LOOKS
-
-
-class _Handler(logging.StreamHandler[TextIO]):
-    """Writes lines; one that cannot be written is told without its content, which logging itself would print."""
-
-    _losing = False
+    def _write_waiting(self) -> None:
+        self._promised = None
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            waiting.append("")
+            self.stream.write("\n".join(waiting))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's own name
         """Say that there was a line; where not even that can be written, nothing."""
@@ -142,7 +87,7 @@ class _Handler(logging.StreamHandler[TextIO]):
         """The same, called where the error is caught.
 
         Args:
-            line: which one it was, in words that hold nothing of it.
+            line: which one it was, in words that hold nothing of it; empty where that is not known.
         """
         if self._losing:
             return
@@ -157,32 +102,58 @@ class _Handler(logging.StreamHandler[TextIO]):
 class _Lines:
     """Where our own lines end: redacted, and written by the same handler as those of libraries.
 
-    The detour over `logging` takes longer than everything else about a line.
+    Neither the detour over `logging` nor structlog's chain of processors: each takes longer than all else about a line.
     """
 
-    def __init__(self, handler: _Handler, *, redactor: Redactor, render: Processor) -> None:
+    def __init__(self, handler: _Handler, *, redactor: Redactor, render: Callable[[EventDict], str]) -> None:
         self._handler = handler
         self._redactor = redactor
         self._render = render
+        self._clock = SystemClock()
 
-    def write(self, line: EventDict) -> None:
+    def tell(self, level: int, event: str, fields: EventDict) -> None:
         """Write one, or tell that it is lost; whoever tells something is never hurt by it."""
-        handler = self._handler
-        name = str(line.get("event"))
         try:
-            text = self._render(self, "", self._redactor(self, "", line))
-            with handler.lock or contextlib.nullcontext():
-                handler.stream.write(str(text) + "\n")
-                handler.flush()
+            if "exc_info" in fields:
+                fields = dict(structlog.processors.format_exc_info(self, "", fields))
+            fields["event"] = event
+            line = self._redactor.line(fields)
+            line["level"] = _LEVELS[level]
+            line["time"] = self._clock.now().isoformat()[:-6] + "Z"
+            text = self._render(line)
         except Exception:  # noqa: BLE001  as `logging.Handler.emit` does
-            handler.tell_lost(name)
+            self._handler.tell_lost(event)
+            return
+        self._handler.put(text, now=level >= logging.WARNING)
 
-    debug = info = warning = error = critical = write
 
+def _logger_from(level: int) -> type[structlog.BoundLoggerBase]:
+    """A structlog logger (see `log.Log`) that tells lines of a level and above."""
 
-def _as_it_is(_logger: WrappedLogger, _method: str, line: EventDict) -> tuple[tuple[EventDict], dict[str, object]]:
-    """What `_Lines` is called with."""
-    return (line,), {}
+    class Logger(structlog.BoundLoggerBase):
+        def debug(self, event: str, **fields: Any) -> None:
+            self._tell(logging.DEBUG, event, fields)
+
+        def info(self, event: str, **fields: Any) -> None:
+            self._tell(logging.INFO, event, fields)
+
+        def warning(self, event: str, **fields: Any) -> None:
+            self._tell(logging.WARNING, event, fields)
+
+        def error(self, event: str, **fields: Any) -> None:
+            self._tell(logging.ERROR, event, fields)
+
+        def critical(self, event: str, **fields: Any) -> None:
+            self._tell(logging.CRITICAL, event, fields)
+
+        def exception(self, event: str, **fields: Any) -> None:
+            self._tell(logging.ERROR, event, {"exc_info": True, **fields})
+
+        def _tell(self, of: int, event: str, fields: dict[str, Any]) -> None:
+            if of >= level:
+                self._logger.tell(of, event, {**self._context, **fields} if self._context else fields)
+
+    return Logger
 
 
 def configure(settings: LogSettings, *, secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
@@ -194,23 +165,22 @@ def configure(settings: LogSettings, *, secrets: Iterable[str] = (), stream: Tex
         stream: where lines go; standard error by default.
     """
     redactor = Redactor(secrets)
-    stamp: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
-    ]
     out = sys.stderr if stream is None else stream
     render = _renderer(settings.format, colors=out.isatty())
     handler = _Handler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*stamp, structlog.stdlib.add_logger_name],
+            foreign_pre_chain=[
+                structlog.stdlib.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+                structlog.processors.StackInfoRenderer(),
+                structlog.processors.format_exc_info,
+                structlog.stdlib.add_logger_name,
+            ],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 redactor,
-                render,
+                lambda _logger, _method, line: render(line),
             ],
         )
     )
@@ -223,8 +193,8 @@ def configure(settings: LogSettings, *, secrets: Iterable[str] = (), stream: Tex
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     logging.captureWarnings(capture=True)
     structlog.configure(
-        processors=[*stamp, _as_it_is],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[],
+        wrapper_class=_logger_from(level),
         logger_factory=lambda *_: _Lines(handler, redactor=redactor, render=render),
         cache_logger_on_first_use=False,
     )
@@ -257,11 +227,12 @@ def _tell_crash(kind: type[BaseException], error: BaseException, trace: Tracebac
     structlog.get_logger().critical("process.crashed", exc_info=(kind, error, trace))
 
 
-def _to_json(line: EventDict, **_: object) -> str:
+def _to_json(line: EventDict) -> str:
     return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _renderer(form: str, *, colors: bool) -> Processor:
+def _renderer(form: str, *, colors: bool) -> Callable[[EventDict], str]:
     if form == "console":
-        return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
-    return structlog.processors.JSONRenderer(serializer=_to_json)
+        console = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+        return lambda line: console(None, "", line)
+    return _to_json

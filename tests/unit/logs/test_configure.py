@@ -4,10 +4,12 @@ import asyncio
 import io
 import json
 import logging
+import subprocess
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -179,3 +181,71 @@ def test_the_console_form_is_for_people_and_redacted(restored: None) -> None:
     assert "range.committed" in stream.getvalue()
     assert "head=12" in stream.getvalue()
     assert "s3cret-token" not in stream.getvalue()
+
+
+def test_what_a_loop_tells_in_a_turn_is_written_when_the_turn_is_over(lines: Lines) -> None:
+    async def work() -> list[int]:
+        log, seen = structlog.get_logger(), []
+        log.info("copy.recorded", number=1)
+        log.info("copy.recorded", number=2)
+        seen.append(len(lines()))
+        await asyncio.sleep(0)
+        seen.append(len(lines()))
+        return seen
+
+    assert asyncio.run(work()) == [0, 2]
+    assert [line["number"] for line in lines()] == [1, 2]
+
+
+def test_nothing_overtakes_what_waits_for_the_end_of_the_turn(lines: Lines) -> None:
+    def tell_in_a_thread() -> None:
+        structlog.get_logger().info("thread.told")
+
+    async def work() -> list[object]:
+        log = structlog.get_logger()
+        log.info("range.committed")
+        logging.getLogger("aiohttp.server").error("of a library")
+        log.info("request.proxied")
+        thread = threading.Thread(target=tell_in_a_thread)
+        thread.start()
+        thread.join()
+        log.info("delivery.attempted")
+        log.warning("provider.paused")
+        return [line["event"] for line in lines()]
+
+    assert asyncio.run(work()) == [
+        "range.committed", "of a library", "request.proxied", "thread.told", "delivery.attempted", "provider.paused",
+    ]  # fmt: skip
+
+
+def test_a_turn_that_never_ends_owes_no_line_once_the_process_has_ended(tmp_path: Path) -> None:
+    program = """
+import asyncio, sys
+import structlog
+from ocn_permission_agent.logs import LogSettings, configure
+configure(LogSettings(), stream=open(sys.argv[1], "w"))
+loop = asyncio.new_event_loop()
+def tell():
+    structlog.get_logger().info("range.committed")
+    loop.stop()
+loop.call_soon(tell)
+loop.run_forever()
+"""
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "log")], check=True)
+
+    [line] = (tmp_path / "log").read_text().splitlines()
+    assert json.loads(line)["event"] == "range.committed"
+
+
+def test_a_loop_that_was_stopped_in_its_turn_does_not_hold_up_the_lines_of_another(lines: Lines) -> None:
+    first = asyncio.new_event_loop()
+    first.call_soon(lambda: (structlog.get_logger().info("range.committed"), first.stop()))
+    first.run_forever()
+    first.close()
+
+    async def work() -> None:
+        structlog.get_logger().info("request.proxied")
+
+    asyncio.run(work())
+
+    assert [line["event"] for line in lines()] == ["range.committed", "request.proxied"]

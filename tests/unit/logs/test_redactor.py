@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from ocn_permission_agent.hiding import REDACTED
-from ocn_permission_agent.logs import Redactor
+from ocn_permission_agent.redactor import Redactor
 
 TRANSACTION = "0x" + "ab" * 32
 
@@ -75,3 +75,19 @@ def test_a_loaded_secret_is_known_in_every_spelling_that_it_is_sent_in(spelled: 
 
     assert REDACTED in line["event"]
     assert spelled not in line["event"]
+
+
+def test_what_was_harmless_in_one_field_is_still_hidden_in_another() -> None:
+    redactor = Redactor({"s3cret-token"})
+
+    lines = [redactor.line({"event": "abc", name: "abc"}) for name in ("detail", "token", "detail")]
+
+    assert [line.get("token", line.get("detail")) for line in lines] == ["abc", REDACTED, "abc"]
+
+
+def test_a_secret_is_found_every_time() -> None:
+    redactor = Redactor({"s3cret-token"})
+
+    for number in range(5_000):
+        line = redactor.line({"event": f"number {number}", "detail": "with s3cret-token inside", "place": "here"})
+        assert line == {"event": f"number {number}", "detail": f"with {REDACTED} inside", "place": "here"}
