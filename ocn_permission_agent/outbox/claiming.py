@@ -78,8 +78,11 @@ class Claiming:
         now_us = to_us(now)
         marks: list[dict[str, object]] = []
         superseded: Counter[tuple[str, str]] = Counter()
-        self._sql.rows(connection, "lock_providers_due", now=now_us)
+        locked = {row["id"] for row in self._sql.rows(connection, "lock_providers_due", now=now_us)}
         channels = self._sql.rows(connection, "channels_with_due", now=now_us)
+        if self._shared is not None:
+            # What became due between the two is left for the next time: nobody has locked its provider.
+            channels = [row for row in channels if row["provider_id"] in locked]
         for _, group in groupby(channels, key=lambda row: row["provider_id"]):
             of_provider = list(group)
             allowed = room.get(Address(of_provider[0]["address"]), default_room)

@@ -24,6 +24,14 @@ NOT_COPIED_KEPT = timedelta(days=7)
 NOT_COPIED_MOST = 100_000
 
 
+def by_id(rows: list[Row]) -> list[Row]:
+    """In the order of deliveries, which is that of their envelopes, where agents that end copies of two services meet.
+
+    The store tells rows in the order of their lanes, which is another one for each service.
+    """
+    return sorted(rows, key=lambda row: int(row["id"]))
+
+
 class Tidying:
     """Upkeep of the rows.
 
@@ -62,7 +70,7 @@ class Tidying:
         """Let a person decide about everything that is pending."""
         self._sql.do(connection, "unmark_all")
         rows = self._sql.rows(connection, "pending_of_all", most=self._slice)
-        for row in rows:
+        for row in by_id(rows):
             self._settling.decide(connection, row["id"], decision)
         for lane_id in {row["lane_id"] for row in rows}:
             self._settling.free_lane(connection, lane_id, decision)
@@ -97,7 +105,7 @@ class Tidying:
     def forget_ended(self, connection: Connection, now: datetime) -> int:
         """Remove what ended long ago: deliveries with their attempts, envelopes and lanes that nothing is left of."""
         rows = self._sql.rows(connection, "to_forget", now=to_us(now), most=self._slice)
-        for row in rows:
+        for row in by_id(rows):
             self._sql.do(connection, "forget_attempts", id=row["id"])
             self._sql.do(connection, "forget_duplicates", id=row["id"])
             self._sql.do(connection, "drop_collapsed", delivery_id=row["id"])
@@ -127,7 +135,7 @@ class Tidying:
         return self._sql.do(connection, "forget_not_copied", through=max(gone))
 
     def _end(self, connection: Connection, rows: list[Row], decision: Decision) -> None:
-        for row in rows:
+        for row in by_id(rows):
             self._settling.decide(connection, row["id"], decision)
         for lane_id in {row["lane_id"] for row in rows if not row["in_flight"]}:
             self._settling.free_lane(connection, lane_id, decision)

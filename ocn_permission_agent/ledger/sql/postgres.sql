@@ -42,7 +42,7 @@ VALUES (:customer_address, :number, :statement, :signature);
 UPDATE ledger_chains SET sealed_number = :number, sealed_at_us = :now WHERE customer_address = :customer_address;
 
 -- name: customers_to_purge
-SELECT DISTINCT customer_address FROM ledger_entries WHERE ended_at_us < :before LIMIT :most;
+SELECT DISTINCT customer_address FROM ledger_entries WHERE ended_at_us < :before ORDER BY customer_address LIMIT :most;
 
 -- name: oldest_entries
 SELECT number, ended_at_us, link FROM ledger_entries

@@ -3,17 +3,23 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from ocn_permission_agent.cluster.gathering import Gathering
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.outbox.gap_store import StoredGaps
+from ocn_permission_agent.outbox.gaps import GapBook
 from ocn_permission_agent.outbox.gathered import GatheringOutbox
+from ocn_permission_agent.outbox.intents import Intents
 from ocn_permission_agent.outbox.model import CopyPlan
-from ocn_permission_agent.outbox.spool import Mark
+from ocn_permission_agent.outbox.recorder import Recorder
+from ocn_permission_agent.outbox.spool import Mark, Spool
+from ocn_permission_agent.outbox.spooled import unpacked
 from ocn_permission_agent.store.postgres import PostgresDatabase
 from tests.fakes import FakeClock
-from tests.outbox_fixtures import BILLING, a_plan, an_outbox, session
+from tests.outbox_fixtures import BILLING, Lines, a_plan, an_outbox, session
 from tests.postgres_server import PostgresServer, postgres_server
 
 
@@ -124,6 +130,53 @@ async def test_how_far_a_spool_is_emptied_is_kept_for_each_agent(store: Postgres
         keys.add(agent.gathering.mark_key)
     rows = await store.read(lambda connection: connection.execute("SELECT key, value FROM meta").fetchall())
     assert {row["key"]: row["value"] for row in rows if row["key"] in keys} == dict.fromkeys(keys, "0a:1")
+
+
+def a_recorder(folder: Path, clock: FakeClock) -> Recorder:
+    """On files of its own, as each agent has them."""
+    intents, metrics, log = Intents(folder / "intents"), Metrics(), Lines()
+    return Recorder(
+        spool=Spool(folder / "spool"),
+        intents=intents,
+        gaps=GapBook(clock=clock, metrics=metrics, log=log, journal=intents),
+        on_drained=lambda: None,
+        clock=clock,
+        metrics=metrics,
+        log=log,
+    )
+
+
+async def test_a_death_before_the_spool_was_told_brings_nothing_twice_whatever_others_brought_meanwhile(
+    store: PostgresDatabase, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Of three spooled copies alpha has brought two when it dies; beta's mark does not take the place of alpha's."""
+    agents = {name: an_agent(store, name) for name in ("alpha", "beta")}
+    recorders: dict[str, Recorder] = {}
+    for name, numbers in (("alpha", (0, 1, 2)), ("beta", (3, 4))):
+        folder = tmp_path / name
+        folder.mkdir()
+        recorders[name] = a_recorder(folder, clock)
+        await recorders[name].open_files()
+        for number in numbers:
+            await recorders[name].record(step(number, clock, number))
+    await recorders["alpha"].close()
+    left = Spool(tmp_path / "alpha" / "spool")
+    await left.open()
+    batch = await left.read(most=2, most_bytes=10**6)
+    plans = [plan for payload in batch.payloads if payload is not None and (plan := unpacked(payload)) is not None]
+    await agents["alpha"].outbox.record_spooled(plans, batch.mark)
+    await left.close()
+
+    recorders["alpha"] = a_recorder(tmp_path / "alpha", clock)
+    await recorders["alpha"].open_files()
+    for name in ("beta", "alpha"):
+        gaps = StoredGaps(store, spool_key=agents[name].gathering.mark_key)
+        await recorders[name].attach(agents[name].outbox, gaps)
+        assert recorders[name].spooled_bytes == 0
+        await recorders[name].close()
+    assert await agents["alpha"].gathering.waiting() == 5
+    assert await agents["beta"].settle()
+    assert await order(store) == [f"step-{number}" for number in range(5)]
 
 
 async def test_a_start_of_the_database_begins_one(clock: FakeClock) -> None:

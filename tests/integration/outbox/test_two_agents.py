@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+import asyncpg
 import pytest
 
 from ocn_permission_agent.errors import LeaseLost
@@ -21,7 +22,7 @@ from ocn_permission_agent.store.database import Database
 from ocn_permission_agent.store.postgres import PostgresDatabase
 from tests.fakes import FakeClock
 from tests.outbox_carrier import Carrier
-from tests.outbox_fixtures import BILLING, Lines, a_plan, an_attempt, cdr, no_jitter, open_outbox, session
+from tests.outbox_fixtures import ANALYTICS, BILLING, Lines, a_plan, an_attempt, cdr, no_jitter, open_outbox, session
 from tests.postgres_server import PostgresServer
 
 
@@ -182,6 +183,23 @@ async def test_limits_of_a_service_hold_over_both(agents: Agents) -> None:
     assert len(await agents.claim(first)) == 2
     for database in (first_database, second_database):
         await database.close()
+
+
+async def test_nothing_is_claimed_of_a_provider_that_is_due_only_since_others_were_locked(agents: Agents) -> None:
+    """Limits are counted under a provider's lock, and locks are taken in order: without it, agents deadlocked."""
+    await agents.one.record(a_plan(cdr("first"), BILLING, at=agents.clock.now()))
+    somebody = await asyncpg.connect(agents.url)
+    try:
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group, somebody.transaction():
+            await somebody.execute("SELECT 1 FROM providers FOR UPDATE")
+            claiming = group.create_task(agents.claim(agents.one))
+            while not await agents.one_value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                pass
+            await agents.other.record(a_plan(cdr("second"), ANALYTICS, at=agents.clock.now()))
+        assert [each.provider for each in claiming.result()] == [BILLING]
+        assert [each.provider for each in await agents.claim(agents.one)] == [ANALYTICS]
+    finally:
+        await somebody.close()
 
 
 async def test_copies_recorded_by_both_in_the_same_lanes_never_deadlock_and_keep_the_order_of_commits(
