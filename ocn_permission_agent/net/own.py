@@ -3,16 +3,18 @@
 import asyncio
 import ssl
 import zlib
-from collections.abc import Mapping
-from typing import Self
+from collections.abc import Awaitable, Mapping
+from typing import Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from ocn_permission_agent.clock import Clock
-from ocn_permission_agent.errors import UpstreamError, UpstreamUnreachable
+from ocn_permission_agent.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from ocn_permission_agent.net.answer import ANSWER_LIMIT_BYTES, Answer, NoAnswer, Sent
 from ocn_permission_agent.net.node import NodeConnections
-from ocn_permission_agent.net.wire import WireConnection, WireTimes
+from ocn_permission_agent.net.wire import WireTimes
 from ocn_permission_agent.net.wire_reply import WireReply
+
+T = TypeVar("T")
 
 #: shorter than a server keeps a connection: a POST that meets a closing one has an unknown outcome
 _KEEP_ALIVE_SECONDS = 8.0
@@ -21,8 +23,10 @@ _CONNECT_SECONDS = 5.0
 _CONNECTIONS = 64
 #: the time-out of each request is its own
 _UNLIMITED = WireTimes(answer=3600.0, body_idle=3600.0)
-#: what an answer is told apart by; nothing else of its head is kept
-_KEPT_HEADERS = (b"content-type", b"retry-after", b"location")
+#: what an answer is told apart by, and its coding; nothing else of its head is looked at
+_READ_HEADERS = frozenset({b"content-type", b"retry-after", b"location", b"content-encoding"})
+#: is undone
+_CODING = "content-encoding"
 #: zlib's word for "gzip or deflate, whichever it is"
 _ANY_WRAPPER = zlib.MAX_WBITS | 32
 
@@ -46,6 +50,7 @@ class OwnNode:
             idle_seconds=_KEEP_ALIVE_SECONDS,
             clock=clock,
         )
+        self._clock = clock
         self._room = asyncio.Semaphore(_CONNECTIONS)
 
     async def __aenter__(self) -> Self:
@@ -74,14 +79,21 @@ class OwnNode:
             target, call = self._target(url), _Call(self._connections, method, headers, body)
         except ValueError as error:
             return NoAnswer(sent=Sent.NO, detail=_told(error))
+        deadline = _Deadline(self._clock, timeout_seconds)
         try:
-            async with asyncio.timeout(timeout_seconds), self._room:
-                answer = await call.send(target)
+            if self._room.locked():
+                await deadline.keep(self._room.acquire())
+            else:
+                await self._room.acquire()
+            try:
+                answer = await call.send(target, deadline)
                 again = _same_but_for_a_slash(self._origin, target, answer)
-                return answer if again is None else await call.send(again)
+                return answer if again is None else await call.send(again, deadline)
+            finally:
+                self._room.release()
         except UpstreamUnreachable as error:
             return NoAnswer(sent=Sent.NO, detail=str(error))
-        except TimeoutError:
+        except (TimeoutError, UpstreamTimeout):
             return NoAnswer(sent=call.sent, detail=f"no complete answer within {timeout_seconds:g} s")
         except UpstreamError as error:
             return NoAnswer(sent=call.sent, detail=str(error))
@@ -90,6 +102,30 @@ class OwnNode:
         if not (url.startswith(self._origin + "/") and url.isascii() and url.isprintable() and " " not in url):
             raise ValueError("the URL is not the own node's, or cannot be sent")
         return url.removeprefix(self._origin)
+
+
+class _Deadline:
+    """When a request is given up.
+
+    Mostly there is nothing to wait for but the beginning of the answer, and for that the connection has an alarm of its
+    own: `asyncio.timeout` around all of it takes as long as the rest of what is done here.
+    """
+
+    __slots__ = ("_at", "_clock")
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._at = clock.monotonic() + seconds
+
+    @property
+    def left_seconds(self) -> float:
+        """How long there is still time; 0 for none."""
+        return max(0.0, self._at - self._clock.monotonic())
+
+    async def keep(self, waiting: Awaitable[T]) -> T:
+        """Wait for something else until then; raises TimeoutError."""
+        async with asyncio.timeout(self.left_seconds):
+            return await waiting
 
 
 class _Call:
@@ -105,40 +141,42 @@ class _Call:
         self._rest = b"%b%b\r\n\r\n%b" % (connections.authority, f"{lines}{length}".encode("ascii"), body)
         self.sent = Sent.NO
 
-    async def send(self, target: str) -> Answer:
+    async def send(self, target: str, deadline: _Deadline) -> Answer:
         """Send it, read the answer."""
         connections = self._connections
-        connection = connections.idle() or await connections.open()
+        connection = connections.idle()
+        if connection is None:
+            connection = await deadline.keep(connections.open())
         self.sent = Sent.MAYBE
         whole = False
         try:
             connection.begin(self._method)
-            await connection.send(f"{self._method} {target} HTTP/1.1\r\nHost: ".encode("ascii") + self._rest)
+            if not connection.write(f"{self._method} {target} HTTP/1.1\r\nHost: ".encode("ascii") + self._rest):
+                await deadline.keep(connection.drain())
             whole = True
-            return await _read(connection)
+            return await _read(await connection.reply(deadline.left_seconds), deadline)
         finally:
             connections.give_back(connection, request_complete=whole)
 
 
-async def _read(connection: WireConnection) -> Answer:
+async def _read(reply: WireReply, deadline: _Deadline) -> Answer:
     """The answer, its body cut at the limit; the rest of a longer one is not read, and its connection is closed."""
-    reply = await connection.reply()
-    body = b""
+    body = reply.take()
     while not reply.drained and len(body) <= ANSWER_LIMIT_BYTES:
-        body += await reply.read()
+        body += await deadline.keep(reply.read())
     cut = len(body) > ANSWER_LIMIT_BYTES
-    body = _plain(reply, body[:ANSWER_LIMIT_BYTES])
     kept: dict[str, str] = {}
     for name, value in reply.raw_headers:
         lower = name.lower()
-        if lower in _KEPT_HEADERS:
+        if lower in _READ_HEADERS:
             kept.setdefault(lower.decode("ascii"), value.decode("utf-8", "surrogateescape"))
-    return Answer(status=reply.status, headers=kept, body=body[:ANSWER_LIMIT_BYTES], cut=cut)
+    body = _plain(kept.pop(_CODING, ""), body[:ANSWER_LIMIT_BYTES])
+    return Answer(status=reply.status, headers=kept, body=body, cut=cut)
 
 
-def _plain(reply: WireReply, body: bytes) -> bytes:
+def _plain(coding: str, body: bytes) -> bytes:
     """The body without its coding; nobody asked for one, but some servers compress unasked."""
-    if reply.header(b"content-encoding").strip().lower() not in ("gzip", "x-gzip", "deflate"):
+    if coding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
         return body
     try:
         return zlib.decompressobj(_ANY_WRAPPER).decompress(body, ANSWER_LIMIT_BYTES)

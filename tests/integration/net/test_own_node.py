@@ -24,6 +24,7 @@ class Peer:
         self.requests: list[bytes] = []
         self.connections = 0
         self.port = 0
+        self.asked = asyncio.Semaphore(0)
         self.ended = asyncio.Semaphore(0)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -33,6 +34,7 @@ class Peer:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or b"0")
                 self.requests.append(head + await reader.readexactly(length))
+                self.asked.release()
                 writer.write(self.answers.pop(0))
         except (asyncio.IncompleteReadError, ConnectionError, IndexError):
             pass
@@ -153,8 +155,44 @@ async def test_what_cannot_be_said_in_http_and_other_hosts_are_not_sent(path: st
     assert (answer.sent, peer.requests) == (Sent.NO, [])
 
 
-async def test_time_out_counts_the_whole_call() -> None:
-    peer = Peer(b"", b"")
+_SLASH = an_answer(b"", status="307 Moved", headers="Location: /ocn/message/\r\n")
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [(b"",), (b"HTTP/1.1 200 OK\r\nContent-Le",), (an_answer(b"ok")[:-1],), (_SLASH, b""), (_SLASH, an_answer()[:-1])],
+    ids=["silence", "half a head", "half a body", "silence after a redirect", "half a body after a redirect"],
+)
+async def test_time_out_counts_the_whole_call(answers: tuple[bytes, ...]) -> None:
+    peer = Peer(*answers)
     async with a_node(peer) as (node, url):
         answer = await post(node, url + "/ocn/message", timeout_seconds=0.05)
     assert answer == NoAnswer(sent=Sent.MAYBE, detail="no complete answer within 0.05 s")
+
+
+async def test_a_node_that_does_not_read_is_given_up_in_time() -> None:
+    over = asyncio.Event()
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, limit=1024) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with OwnNode(url=url, clock=SystemClock()) as node:
+            answer = await post(node, url + "/ocn/message", body=bytes(64 * 1024 * 1024), timeout_seconds=0.05)
+        over.set()
+    assert answer == NoAnswer(sent=Sent.MAYBE, detail="no complete answer within 0.05 s")
+
+
+async def test_who_waits_for_room_in_vain_has_sent_nothing() -> None:
+    peer = Peer(*[b""] * 64)
+    async with a_node(peer) as (node, url), asyncio.TaskGroup() as group:
+        waiting = [group.create_task(post(node, url + "/ocn/message")) for _ in range(64)]
+        for _ in range(64):
+            await peer.asked.acquire()
+        late = await post(node, url + "/ocn/message", timeout_seconds=0.05)
+        for task in waiting:
+            task.cancel()
+    assert late == NoAnswer(sent=Sent.NO, detail="no complete answer within 0.05 s")
+    assert len(peer.requests) == 64
