@@ -140,7 +140,7 @@ async def _steps(folder: Path, node_url: str, own: OwnNode, log: Log) -> list[Fi
     route = find_route("PUT", path)
 
     def ask() -> Candidate:
-        found = copier.candidate(method="PUT", path=path, query="", read=read, route=route)
+        found = copier.candidate(method="PUT", query="", read=read, route=route)
         if found is None:
             raise LookupError("nobody is owed a copy")
         return found

@@ -92,6 +92,8 @@ def write_json(value: JsonValue, version: NodeVersion) -> str:
 
 def string_text(text: str) -> str:
     """A string in quotes; only quote, backslash and control characters are escaped (c.3 rule 4)."""
+    if _TO_ESCAPE.search(text) is None:
+        return f'"{text}"'
     return f'"{_TO_ESCAPE.sub(_escape, text)}"'
 
 

@@ -5,6 +5,7 @@ differ between the two lines of node software.
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from urllib.parse import quote
 
 from ocn_permission_agent.errors import CanonicalError
@@ -159,46 +160,44 @@ def copy_body(request: OcpiRequest, *, version: NodeVersion, response_url: str |
 
 def _message_text(message: OcnMessage, version: NodeVersion) -> bytes:
     """The members in the order of the node's classes, those that are null left out."""
-    flag = message.test_tool_origin
-    headers = _object_text(
-        [
-            ("Authorization", string_text(message.authorization)),
-            ("OCN-Signature", _text_or_none(message.ocn_signature)),
-            ("X-Request-ID", string_text(message.request_id)),
-            ("X-Correlation-ID", string_text(message.correlation_id)),
-            ("sender", _party_text(message.sender)),
-            ("receiver", _party_text(message.receiver)),
-            ("OCN-Verification-Status", _text_or_none(message.verification_status)),
-            ("test-tool-origin", None if flag is None else scalar_text(flag, version)),
-        ]
+    flag, params = message.test_tool_origin, message.query_params
+    headers = "".join(
+        (
+            f'"Authorization":{string_text(message.authorization)}',
+            _member("OCN-Signature", message.ocn_signature),
+            f',"X-Request-ID":{string_text(message.request_id)}',
+            f',"X-Correlation-ID":{string_text(message.correlation_id)}',
+            f',"sender":{_party_text(message.sender)}',
+            f',"receiver":{_party_text(message.receiver)}',
+            _member("OCN-Verification-Status", message.verification_status),
+            "" if flag is None else f',"test-tool-origin":{scalar_text(flag, version)}',
+        )
     )
-    params = message.query_params
-    text = _object_text(
-        [
-            ("module", string_text(message.module)),
-            ("interface_role", string_text(message.interface_role)),
-            ("method", string_text(message.method)),
-            ("headers", headers),
-            ("url_path", _text_or_none(message.url_path)),
-            ("query_params", None if params is None else write_json(dict(params), version)),
-            ("proxy_uid", _text_or_none(message.proxy_uid)),
-            ("proxy_resource", _text_or_none(message.proxy_resource)),
-            ("custom_module_id", _text_or_none(message.custom_module_id)),
-        ]
+    text = "".join(
+        (
+            f'{{"module":{string_text(message.module)}',
+            f',"interface_role":{string_text(message.interface_role)}',
+            f',"method":{string_text(message.method)}',
+            f',"headers":{{{headers}}}',
+            _member("url_path", message.url_path),
+            "" if params is None else f',"query_params":{write_json(dict(params), version)}',
+            _member("proxy_uid", message.proxy_uid),
+            _member("proxy_resource", message.proxy_resource),
+            _member("custom_module_id", message.custom_module_id),
+        )
     ).encode("utf-8", "replace")
-    return text if message.body is None else b'%b,"body":%b}' % (text[:-1], message.body)
+    return text + b"}" if message.body is None else b'%b,"body":%b}' % (text, message.body)
 
 
+def _member(name: str, text: str | None) -> str:
+    """A member behind others, if it is not null."""
+    return "" if text is None else f',"{name}":{string_text(text)}'
+
+
+@lru_cache(maxsize=1_000)
 def _party_text(party: Party) -> str:
-    return _object_text([("party_id", string_text(party.party_id)), ("country_code", string_text(party.country_code))])
-
-
-def _text_or_none(text: str | None) -> str | None:
-    return None if text is None else string_text(text)
-
-
-def _object_text(members: list[tuple[str, str | None]]) -> str:
-    return "{" + ",".join(f'"{name}":{text}' for name, text in members if text is not None) + "}"
+    """Remembered: customers and providers are few."""
+    return f'{{"party_id":{string_text(party.party_id)},"country_code":{string_text(party.country_code)}}}'
 
 
 def read_message(body: bytes, *, version: NodeVersion) -> OcnMessage:

@@ -66,6 +66,20 @@ class OcpiRequest:
         """The kind of the route."""
         return self.route.kind
 
+    def with_body(self, body: bytes) -> "OcpiRequest":
+        """The same request with its body."""
+        return OcpiRequest(
+            method=self.method,
+            route=self.route,
+            sender=self.sender,
+            receiver=self.receiver,
+            query=self.query,
+            request_id=self.request_id,
+            correlation_id=self.correlation_id,
+            body=body,
+            ocn_signature=self.ocn_signature,
+        )
+
 
 def parse_request(
     *,
@@ -89,10 +103,17 @@ def parse_request(
     route = find_route(method, raw_path, api_prefix=api_prefix)
     if isinstance(route, PathFault):
         return None
+    return request_on(route, method=method, raw_query=raw_query, headers=headers, body=body)
+
+
+def request_on(
+    route: Route, *, method: str, raw_query: str, headers: Mapping[str, str], body: bytes = b""
+) -> OcpiRequest | None:
+    """As `parse_request`, for a route that was found already."""
     values = [headers.get(name, "") for name in ROUTING_HEADERS]
-    if not all(values):
-        return None
     request_id, correlation_id, from_country, from_party, to_country, to_party = values
+    if not (request_id and correlation_id):
+        return None
     if not (len(from_country) == len(to_country) == 2 and len(from_party) == len(to_party) == 3):
         return None
     return OcpiRequest(
@@ -100,7 +121,7 @@ def parse_request(
         route=route,
         sender=Party(from_country, from_party),
         receiver=Party(to_country, to_party),
-        query=tuple(parse_qsl(raw_query, keep_blank_values=True)),
+        query=tuple(parse_qsl(raw_query, keep_blank_values=True)) if raw_query else (),
         request_id=request_id,
         correlation_id=correlation_id,
         body=body,

@@ -177,7 +177,7 @@ class Courier:
         started_at, deadline = self._clock.now(), self._clock.monotonic() + self._settings.attempt_timeout_seconds
         reading = await self._post(ready, deadline)
         # At most twice: once for the text, once for the signature in it.
-        for _ in range(2):
+        for _ in range(2 if reading.fault is not None else 0):
             better = await self._better(ready, reading)
             if better is None or self._clock.monotonic() >= deadline:
                 break

@@ -1,10 +1,12 @@
 """Intents: what may be owed once the node has answered, noted before it is asked; and gaps until the store has them.
 
 A line per request is written and not synced: it survives the death of the process, not that of the machine, and costs
-some microseconds. An intent that no end follows was left by a process that died: its copy may have been due, and nobody
-knows. One that has become a gap stays, with its reason, until the gap is in the store (intent_lines.py).
+some microseconds. Its end is written with the next line, or when the turn of the event loop is over. An intent that no
+end follows was left by a process that died: its copy may have been due, and nobody knows. One that has become a gap
+stays, with its reason, until the gap is in the store (intent_lines.py).
 """
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -47,6 +49,8 @@ class Intents:
         self._missed: dict[int, bytes] = {}
         self._sums: tuple[GapSum, ...] = ()
         self._grown_bytes = 0
+        #: ends that are written with the next line: until then, a death makes gaps of what is in fact recorded
+        self._delayed: list[bytes] = []
         #: lines that could not be written since the last look
         self.failures = 0
 
@@ -108,7 +112,7 @@ class Intents:
         """Note that it is recorded, or need not be; whether that is new. One that is a gap stays."""
         if self._open.pop(number, None) is None:
             return False
-        self._append(ended_line(number))
+        self._append_soon(ended_line(number))
         return True
 
     # --- gaps.Journal ---------------------------------------------------------------------------------------------
@@ -152,11 +156,29 @@ class Intents:
 
     def close(self) -> None:
         """Free the file; what is open stays so."""
+        self._write_delayed()
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
+    def _append_soon(self, line: bytes) -> None:
+        """Write a line before the next one, or when the turn of the event loop is over."""
+        self._delayed.append(line)
+        if len(self._delayed) == 1:
+            loop = asyncio._get_running_loop()  # the public one raises where there is none
+            if loop is None:
+                self._write_delayed()
+            else:
+                loop.call_soon(self._write_delayed)
+
+    def _write_delayed(self) -> None:
+        if self._delayed:
+            self._append(b"")
+
     def _append(self, line: bytes) -> None:
+        if self._delayed:
+            line = b"".join((*self._delayed, line))
+            self._delayed.clear()
         if self._file is None:
             return
         try:
@@ -165,7 +187,7 @@ class Intents:
             else:
                 self._grown_bytes = _GROWTH_BYTES  # half a line: heal it at once
         except OSError:
-            self.failures += 1
+            self.failures += line.count(b"\n")
             return
         if self._grown_bytes >= _GROWTH_BYTES:
             self._heal()
@@ -189,6 +211,7 @@ class Intents:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             fresh.replace(self._path)
             undo.pop_all()
+        self._delayed.clear()
         self.close()
         self._file, self._grown_bytes = file, 0
 

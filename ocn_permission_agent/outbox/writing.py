@@ -1,5 +1,6 @@
 """A delivery in bytes: a signed message for a node of one version, or a plain OCPI request for the service itself."""
 
+import secrets
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ class Writer:
         self._own_node_url = own_node_url
         self._inert_url = inert_url
         self._clock = clock
+        #: a random beginning, then counted: no two alike, and no call of the system for each
+        self._request_id_begins, self._request_number = str(uuid.uuid4())[:24], secrets.randbits(44)
 
     def written(self, delivery: Delivery, where: ForNode | DirectRoute) -> Ready | Decision:
         """The request in bytes; parked when no node could read its body."""
@@ -93,7 +96,7 @@ class Writer:
             node=node,
             url=message_url(self._own_node_url if node.route.own else node.route.domain),
             headers={
-                "X-Request-ID": str(uuid.uuid4()),
+                "X-Request-ID": self._request_id(),
                 "OCN-Signature": self._key.sign(text),
                 "Content-Type": "application/json",
             },
@@ -101,8 +104,13 @@ class Writer:
             note=note,
         )
 
+    def _request_id(self) -> str:
+        """A new one, in the form of a UUID."""
+        self._request_number += 1
+        return f"{self._request_id_begins}{self._request_number:012x}"
+
     def _direct(self, delivery: Delivery, route: DirectRoute) -> Ready:
-        copy = direct_copy(delivery, route, request_id=str(uuid.uuid4()), response_url=self._inert_url)
+        copy = direct_copy(delivery, route, request_id=self._request_id(), response_url=self._inert_url)
         return Ready(
             delivery=delivery, node=None, method=copy.method, url=copy.url, headers=copy.headers, body=copy.body
         )

@@ -1,7 +1,7 @@
 """From an answered request to recorded copies, or to the reason why there are none."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from ocn_permission_agent.errors import Refusal, RequestRefused, StoreUnavailabl
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.reply import read_reply
-from ocn_permission_agent.ocpi.request import OcpiRequest, parse_request
+from ocn_permission_agent.ocpi.request import OcpiRequest, request_on
 from ocn_permission_agent.ocpi.route import InterfaceRole, Module, PathFault, Route, RouteKind
 from ocn_permission_agent.outbox.gaps import Gap
 from ocn_permission_agent.outbox.lane import object_of
@@ -163,25 +163,24 @@ class Copier:
         self._notes = notes
 
     def candidate(
-        self, *, method: str, path: str, query: str, read: Mapping[str, str], route: Route | PathFault
+        self, *, method: str, query: str, read: Mapping[str, str], route: Route | PathFault
     ) -> Candidate | None:
         """Tell whether somebody may be owed a copy; None lets the request stream.
 
         Args:
             method: as received.
-            path: still percent-encoded.
             query: still percent-encoded.
             read: headers that decide, names in lower case.
             route: what the path is.
         """
         try:
-            return self._candidate(method=method, path=path, query=query, read=read, route=route)
+            return self._candidate(method=method, query=query, read=read, route=route)
         except Exception as error:  # noqa: BLE001  the customer's request goes on whatever is wrong with consent
             self._gaps.note(Gap(reason="internal_error", at=self._clock.now()), error=type(error).__name__)
             return None
 
     def _candidate(
-        self, *, method: str, path: str, query: str, read: Mapping[str, str], route: Route | PathFault
+        self, *, method: str, query: str, read: Mapping[str, str], route: Route | PathFault
     ) -> Candidate | None:
         if route is PathFault.UNKNOWN:
             return None
@@ -200,9 +199,7 @@ class Copier:
         entitlements = index.providers_for(sender, route.module, route.interface_role)
         if not entitlements and method in _READS:
             return None
-        request = parse_request(
-            method=method, raw_path=path, raw_query=query, headers=read, body=b"", api_prefix=self._node.api_prefix
-        )
+        request = request_on(route, method=method, raw_query=query, headers=read)
         if request is None or self._ruled_out(request, entitlements):
             return None
         return Candidate(request=request, entitlements=entitlements, content_encoding=read.get("content-encoding", ""))
@@ -235,7 +232,7 @@ class Copier:
         request = candidate.request
         unknown = request.kind is RouteKind.CDR and (not body or candidate.content_encoding != "")
         # Only a CDR has its id in the body.
-        whole = replace(request, body=body) if request.kind is RouteKind.CDR else request
+        whole = request.with_body(body) if request.kind is RouteKind.CDR else request
         object_id = "" if unknown else object_of(whole)[1]
         intent = self._intents.begin(
             at=self._clock.now(),
@@ -246,7 +243,13 @@ class Copier:
             object_id=object_id,
             correlation_id=request.correlation_id,
         )
-        return replace(candidate, object_id=object_id, intent=intent)
+        return Candidate(
+            request=request,
+            entitlements=candidate.entitlements,
+            content_encoding=candidate.content_encoding,
+            object_id=object_id,
+            intent=intent,
+        )
 
     def settle(self, candidate: Candidate) -> bool:
         """Note that what became of a request is known and written down; whether that is new."""
@@ -281,7 +284,7 @@ class Copier:
         readable = plain(reply, reply_encoding, limit_bytes=limit)
         content = plain(body, candidate.content_encoding, limit_bytes=limit)
         plan = plan_copies(
-            request=replace(candidate.request, body=content or b""),
+            request=candidate.request.with_body(content or b""),
             reply=read_reply(http_status, b"" if readable is None else readable),
             entitlements=candidate.entitlements,
             recorded_at=self._clock.now(),

@@ -174,7 +174,7 @@ class Handler:
             return await self._answer_inert(client, notes)
         route = find_route(head.method, path, api_prefix=self._node.api_prefix)
         notes.route = route if isinstance(route, Route) else None
-        candidate = self._copier.candidate(method=head.method, path=path, query=head.query, read=head.read, route=route)
+        candidate = self._copier.candidate(method=head.method, query=head.query, read=head.read, route=route)
         wire_head = request_head(
             head,
             node_host=self._upstream.authority,

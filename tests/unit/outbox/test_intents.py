@@ -1,5 +1,6 @@
 """An intent that nobody ended tells, after a death, which copy may be missing."""
 
+import asyncio
 import resource
 import signal
 import time
@@ -212,3 +213,36 @@ def test_an_intent_costs_microseconds(tmp_path: Path) -> None:
             intents.end(begun(intents, f"correlation-{number:08}", object_id="session-0123456789"))
         fastest = min(fastest, (time.perf_counter() - started) / 1000)
     assert fastest < 40e-6, f"{fastest * 1e6:.1f} µs for a request"
+
+
+async def test_the_ends_of_a_turn_are_written_with_the_next_line_or_when_the_turn_is_over(tmp_path: Path) -> None:
+    path = tmp_path / "intents"
+    intents = Intents(path)
+    intents.open()
+    first, second, third = (begun(intents, f"c-{number}") for number in range(3))
+    size = path.stat().st_size
+    assert (intents.end(first), intents.end(first)) == (True, False)
+    intents.end(second)
+    assert path.stat().st_size == size
+    fourth = begun(intents, "c-4")
+    lines = path.read_bytes().splitlines()
+    assert [lines[3], lines[4]] == [b"%d" % first, b"%d" % second]
+    intents.end(third)
+    await asyncio.sleep(0)
+    assert path.read_bytes().endswith(b"\n%d\n" % third)
+    intents.end(fourth)
+    intents.close()
+    assert path.read_bytes().endswith(b"\n%d\n" % fourth)
+
+
+async def test_an_end_that_waits_is_not_needed_in_a_file_that_is_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "intents"
+    intents = Intents(path)
+    intents.open()
+    number = begun(intents, "c-1")
+    intents.end(number)
+    intents.failures = 1
+    intents.mend()
+    assert path.read_bytes() == b""
+    await asyncio.sleep(0)
+    assert path.read_bytes() == b""
