@@ -163,8 +163,11 @@ class PostgresDatabase:
         self._demand_open()
         async with self._link("read") as link:
             with translated("read"):
-                async with link.transaction(isolation="repeatable_read", readonly=True):
-                    return await bridge.run(lambda: work(PostgresConnection(link, doing="read")))
+                transaction = link.transaction(isolation="repeatable_read", readonly=True)
+                async with _undone_after_failure(link, transaction):
+                    value = await bridge.run(lambda: work(PostgresConnection(link, doing="read")))
+                await transaction.commit()
+                return value
 
     def see_through(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine to its end, whoever is cancelled meanwhile; `close` waits for it. It must not raise."""
@@ -225,12 +228,8 @@ class PostgresDatabase:
             async with self._link("written") as link:
                 with translated("written"):
                     transaction = link.transaction()
-                    await transaction.start()
-                    try:
+                    async with _undone_after_failure(link, transaction):
                         value = await bridge.run(lambda: self._whole(link, work))
-                    except BaseException as error:
-                        await _undo(link, transaction, because=error)
-                        raise
                     started = self._clock.monotonic()
                     await transaction.commit()
                     self._metrics.store_commit_seconds.observe(self._clock.monotonic() - started)
@@ -285,14 +284,28 @@ async def _or_closed(database: PostgresDatabase) -> AsyncIterator[None]:
         raise
 
 
+@contextlib.asynccontextmanager
+async def _undone_after_failure(link: Link, transaction: Transaction) -> AsyncIterator[None]:
+    """Begin it; whoever leaves without an error commits."""
+    await transaction.start()
+    try:
+        yield
+    except BaseException as error:
+        await _undo(link, transaction, because=error)
+        raise
+
+
 async def _undo(link: Link, transaction: Transaction, *, because: BaseException) -> None:
     """Roll back; where that cannot be said any more, the server does it when it finds the connection gone."""
-    if link.is_closed() or isinstance(because.__cause__, TimeoutError):
+    if isinstance(because.__cause__, TimeoutError):
         return
     try:
-        await transaction.rollback()
+        if not link.is_closed():
+            await transaction.rollback()
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-        link.terminate()
+        # A connection that was lost is out of the pool already, and even to be asked about that is an error to it.
+        with contextlib.suppress(asyncpg.InterfaceError):
+            link.terminate()
 
 
 async def _nothing_to_reset(link: Link) -> None:

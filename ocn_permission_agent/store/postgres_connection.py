@@ -10,6 +10,7 @@ from asyncpg.pool import PoolConnectionProxy
 from ocn_permission_agent.errors import StoreMismatch, StoreUnavailable
 from ocn_permission_agent.store.bridge import wait
 from ocn_permission_agent.store.parameters import numbered
+from ocn_permission_agent.store.postgres_causes import cause_of
 
 T = TypeVar("T")
 Values = Mapping[str, object] | Sequence[object]
@@ -53,21 +54,11 @@ def translated(doing: str) -> Iterator[None]:
 def ours(error: Exception, doing: str) -> StoreUnavailable | StoreMismatch:
     """What an error means to those who want to store or read something."""
     if isinstance(error, asyncpg.ClientConfigurationError):
-        return StoreMismatch(f"store.url cannot be used: {told(error)}")
-    sentence = f"the store cannot be {doing}: {told(error)}"
+        return StoreMismatch(f"store.url cannot be used: {cause_of(error)}")
+    sentence = f"the store cannot be {doing}: {cause_of(error)}"
     if isinstance(error, _IN_THE_WAY):
         return Again(sentence)
     return Unstorable(sentence) if isinstance(error, _CONTENT) else StoreUnavailable(sentence)
-
-
-def told(error: Exception) -> str:
-    """One line about an error. Nothing that was to be stored is in it: PostgreSQL quotes rows in its details."""
-    if isinstance(error, asyncpg.DataError):
-        return f"PostgreSQL does not take one of the values ({error.sqlstate or 'it cannot be sent'})"
-    if isinstance(error, TimeoutError):
-        return "PostgreSQL did not answer in time"
-    first = str(error.args[0]) if isinstance(error, asyncpg.PostgresError) and error.args else str(error)
-    return first.strip().partition("\n")[0] or type(error).__name__
 
 
 class Result:

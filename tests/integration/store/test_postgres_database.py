@@ -3,8 +3,9 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.errors import StoreMismatch, StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.sandbox.serving import free_ports
 from ocn_permission_agent.store import bridge
 from ocn_permission_agent.store.database import Connection
 from ocn_permission_agent.store.migrations import Migration, shipped_migrations
@@ -139,7 +141,7 @@ async def test_who_waits_too_long_for_a_lock_is_told_so(url: str, database: Post
     other = await asyncpg.connect(url)
     async with other.transaction():
         await other.execute("SELECT * FROM notes FOR UPDATE")
-        with pytest.raises(StoreUnavailable, match="lock timeout"):
+        with pytest.raises(StoreUnavailable, match="a lock was not to be had in time"):
             await database.write(lambda connection: connection.execute("UPDATE notes SET text = 'mine'"))
     await other.close()
     assert await texts(database) == ["wanted by both"]
@@ -182,6 +184,27 @@ async def test_a_server_that_was_gone_is_found_again(own_server: PostgresServer)
     await _until_it_works(database, "after")
     assert await texts(database) == ["before", "after"]
     await database.close()
+
+
+async def test_a_connection_that_the_server_ends_is_told_in_our_words(url: str, database: PostgresDatabase) -> None:
+    administrator = await asyncpg.connect(url)
+    sleeping = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    try:
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            waiting = group.create_task(_failure(database.read(lambda each: each.execute("SELECT pg_sleep(9)"))))
+            while not await administrator.fetch(sleeping):
+                pass
+    finally:
+        await administrator.close()
+    assert waiting.result() == (
+        "the store cannot be read: PostgreSQL: the server is being shut down, or ended this connection (57P01)"
+    )
+
+
+async def _failure(work: Coroutine[Any, Any, object]) -> str:
+    with pytest.raises(StoreUnavailable) as told:
+        await work
+    return str(told.value)
 
 
 async def test_a_server_that_crashes_under_load_has_kept_what_it_acknowledged(own_server: PostgresServer) -> None:
@@ -297,6 +320,19 @@ async def test_a_url_that_nobody_understands_is_refused_and_none_is_shown(tmp_pa
     with pytest.raises(StoreUnavailable) as told:
         await opened(f"postgresql://agent:s3cret-pass@/db?host={tmp_path}")
     assert "s3cret-pass" not in str(told.value)
+
+
+async def test_who_is_not_let_in_is_told_why_without_names(postgres: PostgresServer) -> None:
+    for url, cause in (
+        (postgres.url("nowhere"), "there is no such database (3D000)"),
+        (postgres.url().replace("agent@", "ghost@"), "the server refuses this role, or connections from here (28000)"),
+        (f"postgresql://agent@127.0.0.1:{free_ports(1)[0]}/db", "nothing listens where PostgreSQL should be"),
+        ("postgresql://agent@nowhere.invalid/db", "the name of the PostgreSQL server cannot be resolved"),
+    ):
+        with pytest.raises(StoreUnavailable) as told:
+            await opened(url)
+        assert cause in str(told.value)
+        assert not any(name in str(told.value) for name in ("nowhere", "ghost", "127.0.0.1", "postgres_"))
 
 
 # --- looking only -----------------------------------------------------------------------------------------------------
