@@ -1,6 +1,7 @@
 """``python -m tests.leaky_agent``: the agent, with secrets that fall out of it wherever Python lets them.
 
 On SIGUSR1 the texts of the file ``LEAKS`` are raised, warned of and logged in every way that a bug or a library could.
+And it has less patience with its node than an agent has.
 """
 
 import asyncio
@@ -13,6 +14,9 @@ from pathlib import Path
 
 from ocn_permission_agent.app.agent import Agent
 from ocn_permission_agent.cli.main import main
+from ocn_permission_agent.proxy.settings import ProxySettings
+
+_PATIENCE_SECONDS = 4.0
 
 
 class _Fragile:
@@ -58,4 +62,7 @@ async def _leaking(self: Agent) -> None:
 
 if __name__ == "__main__":
     Agent.run = _leaking  # type: ignore[method-assign]
+    defaults = ProxySettings.__init__.__kwdefaults__
+    assert defaults is not None
+    defaults["node_answer_timeout_seconds"] = _PATIENCE_SECONDS
     main()

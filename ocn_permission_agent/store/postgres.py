@@ -21,7 +21,7 @@ from ocn_permission_agent.store import bridge
 from ocn_permission_agent.store.database import Connection
 from ocn_permission_agent.store.lock import take_lock
 from ocn_permission_agent.store.migrations import Migration, shipped_migrations
-from ocn_permission_agent.store.postgres_connection import Again, Link, PostgresConnection, translated
+from ocn_permission_agent.store.postgres_connection import Again, Link, PostgresConnection, translated, understood
 from ocn_permission_agent.store.postgres_migrations import demand_current, migrate
 from ocn_permission_agent.store.postgres_server import examine
 
@@ -126,7 +126,7 @@ class PostgresDatabase:
     async def _connected(
         cls, url: str, connections: int, *, read_only: bool, clock: Clock, metrics: Metrics
     ) -> "PostgresDatabase":
-        with translated("opened"):
+        with translated("opened"), understood():
             pool = asyncpg.create_pool(
                 url,
                 min_size=0,
@@ -253,7 +253,7 @@ class PostgresDatabase:
         if self._clock.monotonic() < self._no_try_before:
             raise StoreUnavailable(f"the store cannot be {doing}: PostgreSQL was not reached a moment ago")
         try:
-            with translated(doing):
+            with translated(doing), understood():
                 link = await self._pool.acquire(timeout=_WAIT_SECONDS)
         except StoreUnavailable:
             self._pause_seconds = min(max(_SHORTEST_PAUSE_SECONDS, 2 * self._pause_seconds), _LONGEST_PAUSE_SECONDS)

@@ -61,8 +61,6 @@ def cause_of(error: BaseException) -> str:
         return _of_server(last_words if isinstance(last_words, asyncpg.PostgresError) else error)
     if isinstance(error, OSError):
         return _of_system(error)
-    if isinstance(error, asyncpg.ClientConfigurationError):
-        return "one of its parameters (sslmode, sslrootcert, target_session_attrs, …) is wrong, or names no file"
     return f"the connection to PostgreSQL cannot be used ({type(error).__name__})"
 
 
@@ -85,6 +83,8 @@ def _of_system(error: OSError) -> str:
             return "the name of the PostgreSQL server cannot be resolved"
         case ConnectionRefusedError():
             return "nothing listens where PostgreSQL should be (ECONNREFUSED)"
+        case FileNotFoundError():
+            return "PostgreSQL cannot be reached: there is no such socket, or no such certificate file (ENOENT)"
         case ConnectionError():
             return "the connection to PostgreSQL was lost"
         case _:

@@ -43,7 +43,6 @@ def translated(doing: str) -> Iterator[None]:
 
     Raises:
         StoreUnavailable: for each of them, `Again` and `Unstorable` among them.
-        StoreMismatch: a URL that asyncpg does not understand.
     """
     try:
         yield
@@ -51,10 +50,22 @@ def translated(doing: str) -> Iterator[None]:
         raise ours(error, doing) from error
 
 
-def ours(error: Exception, doing: str) -> StoreUnavailable | StoreMismatch:
+@contextlib.contextmanager
+def understood() -> Iterator[None]:
+    """Around connecting, where asyncpg reads the URL, and complains about parts of it in its own way or in Python's.
+
+    Raises:
+        StoreMismatch: nobody understands it; nothing of it is repeated, not even as the cause.
+    """
+    try:
+        yield
+    except (ValueError, OverflowError):
+        sentence = "its port, its host or one of its parameters (sslmode, target_session_attrs, …) is none"
+        raise StoreMismatch(f"store.url cannot be used: {sentence}") from None
+
+
+def ours(error: Exception, doing: str) -> StoreUnavailable:
     """What an error means to those who want to store or read something."""
-    if isinstance(error, asyncpg.ClientConfigurationError):
-        return StoreMismatch(f"store.url cannot be used: {cause_of(error)}")
     sentence = f"the store cannot be {doing}: {cause_of(error)}"
     if isinstance(error, _IN_THE_WAY):
         return Again(sentence)

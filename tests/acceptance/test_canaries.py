@@ -9,7 +9,7 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -40,12 +40,12 @@ class Echo:
     """A service, and an RPC endpoint, that repeat in their answers all that they were sent."""
 
     asked: int = 0
-    good: bool = False
+    #: nobody gets an answer until it is set
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def service(self, incoming: Incoming) -> Answer:
         self.asked += 1
-        if self.good:
-            return Answer(body=b'{"status_code":1000,"timestamp":"2026-03-01T10:00:00Z"}')
+        await self.answers.wait()
         return Answer(http_status=500, body=self._said(incoming, status_code=2001))
 
     async def endpoint(self, incoming: Incoming) -> Answer:
@@ -112,7 +112,6 @@ async def test_no_secret_is_found_anywhere(tmp_path: Path) -> None:
             shown = await _trouble(world, echo)
             (tmp_path / "leaks").unlink()
             assert await world.agent.stop() == 0
-            shown |= await _trouble_at_start(world)
     assert echo.asked > 10
     shown |= left_behind(tmp_path)
     assert {"agent.log", "agent.db", "agent.db.intents"} <= shown.keys()
@@ -180,6 +179,7 @@ async def _trouble(world: World, echo: Echo) -> dict[str, bytes]:
     """All the ways to go wrong while it runs; what was shown to people and programs meanwhile."""
     cpo, emsp = world.cpo, world.emsp.party
     speaker = Speaker(proxy_address(world))
+    silence = await _nobody_answers(world, echo)
     answers = [reply.body for reply in await _said_well_and_badly(world)]
     for number, data in enumerate(_malformed(world)):
         await speaker.say(f"m{number}", data)
@@ -195,7 +195,27 @@ async def _trouble(world: World, echo: Echo) -> dict[str, bytes]:
     shown = await _admin(world)
     await world.actor(world.cpo).revoke_agreement(world.actor(world.billing).address)
     await speaker.close()
-    return shown | {"answers": b"".join(answers), "command line": await asyncio.to_thread(_command_line, world)}
+    return shown | {
+        "answers": b"".join(answers),
+        "silence": silence,
+        "command line": await asyncio.to_thread(_command_line, world),
+    }
+
+
+async def _nobody_answers(world: World, echo: Echo) -> bytes:
+    """A service and a node that take what they are sent and say nothing; what the customers get from that."""
+    cpo, emsp = world.cpo, world.emsp.party
+    await cpo.post_cdr(a_cdr(cpo.party, "c-hanging"), to=emsp)
+    world.emsp.behave(Behaviour.HANGS)
+    reply = await cpo.put_session(a_session(cpo.party, "s-hanging"), to=emsp)
+    assert (reply.http_status, b"4002" in reply.body) == (504, True)
+    world.emsp.behave(Behaviour.PROPER)
+    log = world.agent.files.log
+    async with asyncio.timeout(30):
+        while '"verdict":"unknown_outcome"' not in await asyncio.to_thread(log.read_text):  # noqa: ASYNC110  a file
+            await asyncio.sleep(0.1)
+    echo.answers.set()
+    return reply.body
 
 
 async def _said_well_and_badly(world: World) -> list[Reply]:
@@ -282,36 +302,4 @@ def _command_line(world: World) -> bytes:
         words = [sys.executable, "-m", "ocn_permission_agent", *command, "--config", config]
         done = subprocess.run(words, capture_output=True, check=False, timeout=60)
         said += done.stdout + done.stderr
-    return said
-
-
-async def _trouble_at_start(world: World) -> dict[str, bytes]:
-    """A wrong password, a database that is not there, an address that is none."""
-    files = world.agent.files
-    environments = (
-        {"OCN_AGENT_OPERATOR_PASSWORD": PASSWORD + "x"},
-        {"OCN_AGENT_STORE_URL": f"postgresql://agent:{DATABASE_PASSWORD}@127.0.0.1:1/agent"},
-        {"OCN_AGENT_CHAIN_RPC_URLS": f"http://{RPC_USER}:{RPC_PASSWORD}@[/{RPC_PATH}"},
-    )
-    async with asyncio.TaskGroup() as group:
-        starts = [group.create_task(_started(str(files.config), environment)) for environment in environments]
-    return {f"start {number}": start.result() for number, start in enumerate(starts)}
-
-
-async def _started(config: str, environment: dict[str, str]) -> bytes:
-    """What an agent says until it has ended by itself, or was told to once it runs."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ocn_permission_agent", "run", "--config", config),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=os.environ | environment,
-    )
-    assert process.stdout is not None
-    said = b""
-    async for line in process.stdout:
-        said += line
-        if b"agent.started" in line:
-            await asyncio.sleep(2)  # the database is asked meanwhile
-            process.terminate()
-    await process.wait()
     return said

@@ -10,7 +10,7 @@ import pytest
 
 from ocn_permission_agent.errors import StoreMismatch, StoreUnavailable
 from ocn_permission_agent.store.postgres_causes import cause_of
-from ocn_permission_agent.store.postgres_connection import FOREIGN, Again, Unstorable, ours, translated
+from ocn_permission_agent.store.postgres_connection import FOREIGN, Again, Unstorable, ours, translated, understood
 
 SECRET = "hunter2"
 FOREIGN_WORDS = f'role "agent" at db.internal:5432, password {SECRET}\nDETAIL: Failing row contains ({SECRET}).'
@@ -72,7 +72,24 @@ def test_the_cause_is_named_with_a_code_that_can_be_looked_up(error: Exception, 
 def test_what_callers_do_about_it_does_not_depend_on_words() -> None:
     assert isinstance(ours(asyncpg.DeadlockDetectedError(FOREIGN_WORDS), "written"), Again)
     assert isinstance(ours(asyncpg.CheckViolationError(FOREIGN_WORDS), "written"), Unstorable)
-    assert isinstance(ours(asyncpg.ClientConfigurationError(FOREIGN_WORDS), "opened"), StoreMismatch)
     with pytest.raises(StoreUnavailable) as told, translated("read"):
         raise TimeoutError(FOREIGN_WORDS)
     assert str(told.value) == "the store cannot be read: PostgreSQL did not answer in time"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.ClientConfigurationError(FOREIGN_WORDS),
+        ValueError(FOREIGN_WORDS),
+        UnicodeError(FOREIGN_WORDS),
+        OverflowError(FOREIGN_WORDS),
+    ],
+    ids=repr,
+)
+def test_a_url_that_is_not_understood_is_not_repeated(error: Exception) -> None:
+    with pytest.raises(StoreMismatch, match=r"^store\.url cannot be used") as told, translated("opened"), understood():
+        raise error
+    assert SECRET not in str(told.value)
+    assert told.value.__cause__ is None
+    assert told.value.__suppress_context__
