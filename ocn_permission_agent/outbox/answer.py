@@ -100,6 +100,8 @@ NODE_TEXTS = (
     # b.1 row 8, c.4 steps 4 and 5: sender or receiver not known there (yet), whatever the words (1.x, 2.x differ).
     NodeText(ocpi_status=4001, fragment="", verdict=AttemptVerdict.NOT_PROCESSED),
 )
+#: no other answer can hold one of them
+_STATUSES_WITH_TEXTS = frozenset(text.ocpi_status for text in NODE_TEXTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +163,8 @@ def excerpt(body: bytes, *, secrets: Sequence[str] = ()) -> str:
 
 
 def _known_text(reply: OcpiReply) -> NodeText | None:
+    if reply.status_code not in _STATUSES_WITH_TEXTS:
+        return None
     for text in NODE_TEXTS:
         if text.ocpi_status == reply.status_code and text.fragment in reply.status_message:
             return text

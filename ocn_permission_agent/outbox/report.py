@@ -83,11 +83,14 @@ class Report:
             self._log.info("provider.resumed", provider=provider, failures=settled.before.failures)
 
     def _tell_module(self, delivery: Delivery, settled: Settled) -> None:
+        before, after = settled.pause_before, settled.pause_after
+        if before is None and after is None:
+            return
         place = {"provider": str(delivery.provider), "module": delivery.lane.module}
-        if settled.pause_after is not None and settled.pause_before is None:
-            self._log.warning("module.paused", **place, reason=settled.pause_after.reason)
-        if settled.pause_before is not None and settled.pause_after is None:
-            self._log.info("module.resumed", **place, since=settled.pause_before.since.isoformat())
+        if after is not None and before is None:
+            self._log.warning("module.paused", **place, reason=after.reason)
+        if before is not None and after is None:
+            self._log.info("module.resumed", **place, since=before.since.isoformat())
 
 
 def attempt_line(delivery: Delivery, attempt: Attempt, decision: Decision) -> dict[str, object]:

@@ -6,12 +6,17 @@
     (news)                (closed, withdrawn)          (ended)          └─▶ observed, for each scope
 """
 
-from collections import Counter
+from typing import TypeAlias
 
 from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.consent.address import Address, AgreementId
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.ocpi.route import InterfaceRole, Module
 from ocn_permission_agent.outbox.model import Delivery
 from ocn_permission_agent.outbox.store import Scope
+
+#: a scope in texts and numbers, which hash faster than values
+_Key: TypeAlias = tuple[str, str, str, int, str, str]
 
 
 class Stopwatch:
@@ -25,9 +30,9 @@ class Stopwatch:
     def __init__(self, *, clock: Clock, metrics: Metrics) -> None:
         self._clock = clock
         self._metrics = metrics
-        self._under_way: Counter[Scope] = Counter()
+        self._under_way: dict[_Key, int] = {}
         #: closed since when, and something of it is still under way
-        self._closed: dict[Scope, float] = {}
+        self._closed: dict[_Key, float] = {}
         self._news_at: float | None = None
         self._heard_at = clock.monotonic()
 
@@ -44,28 +49,31 @@ class Stopwatch:
 
     def closed(self, scope: Scope, *, since: float, withdrawn: int) -> None:
         """So many waiting deliveries of a scope without consent were withdrawn."""
-        if self._under_way[scope]:
-            self._closed.setdefault(scope, since)
+        key = _key(scope.customer_address, scope.provider_address, scope.agreement, scope.module, scope.interface_role)
+        if key in self._under_way:
+            self._closed.setdefault(key, since)
         elif withdrawn:
             self._observe(since)
 
     def began(self, delivery: Delivery) -> None:
         """It was taken out of the store to be tried."""
-        self._under_way[scope_of(delivery)] += 1
+        key = _key_of(delivery)
+        self._under_way[key] = self._under_way.get(key, 0) + 1
 
     def withdrawn(self, delivery: Delivery) -> None:
         """What was to be tried has no consent any more: since the newest view, or an older one not looked into yet."""
         since = self._heard_at if self._news_at is None else self._news_at
-        self._closed.setdefault(scope_of(delivery), since)
+        self._closed.setdefault(_key_of(delivery), since)
 
     def ended(self, delivery: Delivery) -> None:
         """It was settled, whatever came of it."""
-        scope = scope_of(delivery)
-        self._under_way[scope] -= 1
-        if self._under_way[scope] > 0:
+        key = _key_of(delivery)
+        left = self._under_way[key] - 1
+        if left > 0:
+            self._under_way[key] = left
             return
-        del self._under_way[scope]
-        since = self._closed.pop(scope, None)
+        del self._under_way[key]
+        since = self._closed.pop(key, None)
         if since is not None:
             self._observe(since)
 
@@ -73,13 +81,17 @@ class Stopwatch:
         self._metrics.revoke_to_stop_seconds.observe(self._clock.monotonic() - since)
 
 
-def scope_of(delivery: Delivery) -> Scope:
+def _key_of(delivery: Delivery) -> _Key:
     """What its consent is judged by."""
-    request = delivery.envelope.request
-    return Scope(
-        customer_address=delivery.envelope.customer_address,
-        provider_address=delivery.provider_address,
-        agreement=delivery.agreement,
-        module=request.module,
-        interface_role=request.interface_role,
+    envelope, route = delivery.envelope, delivery.envelope.request.route
+    return _key(
+        envelope.customer_address,
+        delivery.provider_address,
+        delivery.agreement,
+        route.module,
+        route.interface_role,
     )
+
+
+def _key(customer: Address, provider: Address, agreement: AgreementId, module: Module, role: InterfaceRole) -> _Key:
+    return customer, provider, agreement.transaction_hash, agreement.log_index, module.value, role.value

@@ -1,11 +1,24 @@
 """How long a revoke takes until nothing of it goes on."""
 
 from ocn_permission_agent.metrics import Metrics
-from ocn_permission_agent.outbox.stopwatch import Stopwatch, scope_of
+from ocn_permission_agent.outbox.model import Delivery
+from ocn_permission_agent.outbox.stopwatch import Stopwatch
+from ocn_permission_agent.outbox.store import Scope
 from tests.fakes import FakeClock
 from tests.outbox_fixtures import a_delivery, session
 
 DELIVERY = a_delivery(session(), at=FakeClock().now())
+
+
+def scope_of(delivery: Delivery) -> Scope:
+    request = delivery.envelope.request
+    return Scope(
+        customer_address=delivery.envelope.customer_address,
+        provider_address=delivery.provider_address,
+        agreement=delivery.agreement,
+        module=request.module,
+        interface_role=request.interface_role,
+    )
 
 
 class Timed:
