@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, Protocol
 
 import msgspec
 
@@ -71,33 +72,81 @@ class _Text(msgspec.Struct, kw_only=True):
 
 
 _DECODER = msgspec.json.Decoder(_Text)
+_ENCODER = msgspec.json.Encoder()
 
 
-def entry_text(entry: Entry) -> bytes:
-    """The JSON text of an entry, UTF-8, without blanks, members in the fixed order."""
-    return msgspec.json.encode(
+class Told(Protocol):
+    """What became of a delivery, as whoever ends it tells it: an `Entry` without what is said of the body."""
+
+    @property
+    def outcome(self) -> str: ...  # noqa: D102
+    @property
+    def customer(self) -> str: ...  # noqa: D102
+    @property
+    def customer_address(self) -> str: ...  # noqa: D102
+    @property
+    def provider(self) -> str: ...  # noqa: D102
+    @property
+    def provider_address(self) -> str: ...  # noqa: D102
+    @property
+    def module(self) -> str: ...  # noqa: D102
+    @property
+    def interface_role(self) -> str: ...  # noqa: D102
+    @property
+    def method(self) -> str: ...  # noqa: D102
+    @property
+    def sent_as(self) -> str | None: ...  # noqa: D102
+    @property
+    def owner(self) -> str: ...  # noqa: D102
+    @property
+    def object_id(self) -> str: ...  # noqa: D102
+    @property
+    def correlation_id(self) -> str: ...  # noqa: D102
+    @property
+    def recorded_at(self) -> datetime: ...  # noqa: D102
+    @property
+    def started_at(self) -> datetime | None: ...  # noqa: D102
+    @property
+    def ended_at(self) -> datetime: ...  # noqa: D102
+    @property
+    def attempts(self) -> int: ...  # noqa: D102
+    @property
+    def agreement(self) -> str: ...  # noqa: D102
+    @property
+    def agreement_block(self) -> int: ...  # noqa: D102
+
+
+def entry_text(told: Told, *, size: int, body_hash: str) -> bytes:
+    """The JSON text of an entry, UTF-8, without blanks, members in the fixed order.
+
+    Args:
+        told: what became of a delivery; an `Entry` itself is that, too.
+        size: see `Entry`.
+        body_hash: see `Entry`.
+    """
+    return _ENCODER.encode(
         _Text(
             format=_FORMAT,
-            outcome=entry.outcome,
-            customer=entry.customer,
-            customer_address=entry.customer_address,
-            provider=entry.provider,
-            provider_address=entry.provider_address,
-            module=entry.module,
-            interface_role=entry.interface_role,
-            method=entry.method,
-            sent_as=entry.sent_as,
-            owner=entry.owner,
-            object_id=entry.object_id,
-            correlation_id=entry.correlation_id,
-            size=entry.size,
-            body_hash=entry.body_hash,
-            recorded_at=_instant(entry.recorded_at),
-            started_at=None if entry.started_at is None else _instant(entry.started_at),
-            ended_at=_instant(entry.ended_at),
-            attempts=entry.attempts,
-            agreement=entry.agreement,
-            agreement_block=entry.agreement_block,
+            outcome=told.outcome,
+            customer=told.customer,
+            customer_address=told.customer_address,
+            provider=told.provider,
+            provider_address=told.provider_address,
+            module=told.module,
+            interface_role=told.interface_role,
+            method=told.method,
+            sent_as=told.sent_as,
+            owner=told.owner,
+            object_id=told.object_id,
+            correlation_id=told.correlation_id,
+            size=size,
+            body_hash=body_hash,
+            recorded_at=_instant(told.recorded_at),
+            started_at=None if told.started_at is None else _instant(told.started_at),
+            ended_at=_instant(told.ended_at),
+            attempts=told.attempts,
+            agreement=told.agreement,
+            agreement_block=told.agreement_block,
         )
     )
 
@@ -126,6 +175,8 @@ def body_hash(salt: bytes, body: bytes) -> str:
     return hashlib.sha256(salt + body).hexdigest()
 
 
-def _instant(at: datetime) -> str:
-    """``2026-03-01T10:00:00.000000Z``, always with microseconds."""
+def _instant(at: datetime) -> Any:
+    """``2026-03-01T10:00:00.000000Z``, always with microseconds; the instant itself where the encoder writes that."""
+    if at.tzinfo is UTC and at.microsecond:
+        return at
     return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

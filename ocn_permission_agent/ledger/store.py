@@ -14,7 +14,7 @@ from ocn_permission_agent.ledger.chain import (
     next_link,
     statement,
 )
-from ocn_permission_agent.ledger.entry import SALT_BYTES, Entry, body_hash, entry_text
+from ocn_permission_agent.ledger.entry import SALT_BYTES, Told, body_hash, entry_text
 from ocn_permission_agent.store.database import Connection, Database
 from ocn_permission_agent.store.sql import Sql
 
@@ -27,50 +27,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Outcome(Protocol):
-    """What became of a delivery, as the outbox tells it; see `ledger.entry.Entry`."""
+class Outcome(Told, Protocol):
+    """What became of a delivery, as the outbox tells it."""
 
-    @property
-    def outcome(self) -> str: ...  # noqa: D102
-    @property
-    def customer(self) -> str: ...  # noqa: D102
-    @property
-    def customer_address(self) -> str: ...  # noqa: D102
-    @property
-    def provider(self) -> str: ...  # noqa: D102
-    @property
-    def provider_address(self) -> str: ...  # noqa: D102
-    @property
-    def module(self) -> str: ...  # noqa: D102
-    @property
-    def interface_role(self) -> str: ...  # noqa: D102
-    @property
-    def method(self) -> str: ...  # noqa: D102
-    @property
-    def sent_as(self) -> str | None: ...  # noqa: D102
-    @property
-    def owner(self) -> str: ...  # noqa: D102
-    @property
-    def object_id(self) -> str: ...  # noqa: D102
-    @property
-    def correlation_id(self) -> str: ...  # noqa: D102
     @property
     def body(self) -> bytes:
-        """The customer's original bytes; only their hash is kept."""
+        """The customer's original bytes; only their size and hash are kept."""
         ...
-
-    @property
-    def recorded_at(self) -> datetime: ...  # noqa: D102
-    @property
-    def started_at(self) -> datetime | None: ...  # noqa: D102
-    @property
-    def ended_at(self) -> datetime: ...  # noqa: D102
-    @property
-    def attempts(self) -> int: ...  # noqa: D102
-    @property
-    def agreement(self) -> str: ...  # noqa: D102
-    @property
-    def agreement_block(self) -> int: ...  # noqa: D102
 
 
 class Signer(Protocol):
@@ -114,7 +77,8 @@ class LedgerStore:
         rows = []
         for number, outcome in enumerate(outcomes, start=number + 1):  # noqa: B020  the last one is the chain's
             salt = self._salt()
-            text = entry_text(_entry_of(outcome, salt))
+            body = outcome.body
+            text = entry_text(outcome, size=len(body), body_hash=body_hash(salt, body))
             committed = commitment(salt, text)
             link = next_link(link, number, committed)
             rows.append((customer, number, _us(outcome.ended_at), salt, text, committed, link))
@@ -213,31 +177,6 @@ class LedgerStore:
         while done := await self._database.write(work):
             total += done
         return total
-
-
-def _entry_of(outcome: Outcome, salt: bytes) -> Entry:
-    return Entry(
-        outcome=outcome.outcome,
-        customer=outcome.customer,
-        customer_address=outcome.customer_address,
-        provider=outcome.provider,
-        provider_address=outcome.provider_address,
-        module=outcome.module,
-        interface_role=outcome.interface_role,
-        method=outcome.method,
-        sent_as=outcome.sent_as,
-        owner=outcome.owner,
-        object_id=outcome.object_id,
-        correlation_id=outcome.correlation_id,
-        size=len(outcome.body),
-        body_hash=body_hash(salt, outcome.body),
-        recorded_at=outcome.recorded_at,
-        started_at=outcome.started_at,
-        ended_at=outcome.ended_at,
-        attempts=outcome.attempts,
-        agreement=outcome.agreement,
-        agreement_block=outcome.agreement_block,
-    )
 
 
 def _us(instant: datetime) -> int:

@@ -3,10 +3,13 @@
 import hashlib
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ocn_permission_agent.ledger import entry as ledger_entry
 from ocn_permission_agent.ledger.chain import (
     Chain,
     ChainedEntry,
@@ -17,7 +20,7 @@ from ocn_permission_agent.ledger.chain import (
     statement,
     verify,
 )
-from ocn_permission_agent.ledger.entry import Entry, body_hash, entry_text, read_entry
+from ocn_permission_agent.ledger.entry import Entry, body_hash, read_entry
 from ocn_permission_agent.ocn.keys import OperatorKey, recover
 
 CUSTOMER = "0x" + "c1" * 20
@@ -47,6 +50,10 @@ ENTRY = Entry(
 )
 
 
+def entry_text(entry: Entry) -> bytes:
+    return ledger_entry.entry_text(entry, size=entry.size, body_hash=entry.body_hash)
+
+
 def test_the_text_of_an_entry_is_what_it_was_on_the_first_day() -> None:
     assert entry_text(ENTRY).decode() == (
         '{"format":1,"outcome":"delivered","customer":"DE*CPO",'
@@ -61,6 +68,18 @@ def test_the_text_of_an_entry_is_what_it_was_on_the_first_day() -> None:
     ).replace(
         "b5c1f9361eb9fbedd3e628a72d1c8fef46544361fd79fa6781baf6d932b1c3f6", hashlib.sha256(SALT + b"{}").hexdigest()
     )
+
+
+def test_instants_are_told_in_utc_wherever_they_were_taken() -> None:
+    elsewhere = ENTRY.started_at.astimezone(timezone(timedelta(hours=-3, minutes=-30))) if ENTRY.started_at else None
+    assert elsewhere is not None
+    assert entry_text(replace(ENTRY, started_at=elsewhere)) == entry_text(ENTRY)
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_every_instant_is_told_to_the_microsecond(at: datetime) -> None:
+    told = json.loads(entry_text(replace(ENTRY, ended_at=at)))["ended_at"]
+    assert told == at.strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
 
 
 @pytest.mark.parametrize("entry", [ENTRY, replace(ENTRY, sent_as=None, started_at=None, agreement_block=0)])
