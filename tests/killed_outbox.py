@@ -72,7 +72,7 @@ class MortalDatabase(SqliteDatabase):
     fate: Fate
     purging = False
 
-    async def write(self, work: Callable[[SqliteConnection], T]) -> T:
+    async def write(self, work: Callable[[SqliteConnection], T], told: Callable[[T | None], None] | None = None) -> T:
         purging = self.purging
 
         def mortal(connection: SqliteConnection) -> T:
@@ -80,7 +80,7 @@ class MortalDatabase(SqliteDatabase):
             self.fate.passes("during_purge" if purging else "before_commit")
             return value
 
-        return await super().write(mortal)
+        return await super().write(mortal, told)
 
 
 class MortalOutbox(SqliteOutbox):

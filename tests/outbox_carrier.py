@@ -12,7 +12,7 @@ from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.dispatcher import Dispatcher
-from ocn_permission_agent.outbox.model import Attempt, Delivery
+from ocn_permission_agent.outbox.model import Attempt, Delivery, Envelope, PlannedDelivery
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.outbox.writing import Ready
@@ -46,6 +46,9 @@ class Carrier:
 
     def judge(self, delivery: Delivery) -> Decision | None:
         return None
+
+    def may_leave(self, envelope: Envelope, planned: PlannedDelivery) -> bool:
+        return True
 
     async def send(self, ready: Ready) -> Attempt:
         delivery = cast("Prepared", ready).delivery

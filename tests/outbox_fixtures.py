@@ -24,6 +24,7 @@ from ocn_permission_agent.outbox.model import (
     Delivery,
     DeliveryState,
     Envelope,
+    Place,
     PlannedDelivery,
 )
 from ocn_permission_agent.outbox.opening import outbox_on
@@ -93,6 +94,7 @@ def a_delivery(
     planned = plan.deliveries[0]
     return Delivery(
         id=1,
+        place=Place(envelope_id=1, lane_id=1, scope_id=1, channel_id=1, provider_id=1, agreement_block=0),
         envelope=plan.envelope,
         provider=planned.provider,
         provider_address=planned.provider_address,

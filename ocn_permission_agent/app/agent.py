@@ -85,7 +85,6 @@ class Agent:
             recorder=self._keeping.recorder,
             gaps=self._keeping.gaps,
             intents=self._keeping.intents,
-            on_recorded=self._wake_dispatcher,
             clock=clock,
             metrics=self._metrics,
             log=log,
@@ -298,7 +297,7 @@ class Agent:
             engine = await self._open_engine(opened)
             await engine.watch.watcher.restore()
             opened.callback(self._keeping.detach)
-            await self._keeping.attach(engine.database, engine.outbox, engine.shared)
+            await self._keeping.attach(engine.database, engine.outbox, engine.recording, engine.shared)
             _spare_the_collector()
             self._engine = engine
             opened.callback(self._forget_engine)

@@ -33,6 +33,7 @@ from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.outbox.casework import Casework, NotCopiedBook
 from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.dispatcher import Dispatcher
+from ocn_permission_agent.outbox.express import Express
 from ocn_permission_agent.outbox.gathered import GatheringOutbox
 from ocn_permission_agent.outbox.opening import outbox_on
 from ocn_permission_agent.outbox.recorder import Recorder
@@ -54,6 +55,7 @@ class Engine:
 
     database: Database
     outbox: StoredOutbox
+    recording: Express | GatheringOutbox
     watch: Watch
     decider: Decider
     dispatcher: Dispatcher
@@ -167,12 +169,12 @@ async def open_engine(
         write_notes=lambda: notes.write(casework),
         stopwatch=stopwatch,
     )
-    together = None
-    if member.shared is not None:
+    together, recording = None, _recording(outbox, dispatcher, member.shared)
+    if isinstance(recording, GatheringOutbox) and member.shared is not None:
         together = Together(
             roster=member.shared.roster,
             gathering=member.shared.gathering,
-            outbox=GatheringOutbox(outbox, member.shared.gathering),
+            outbox=recording,
             lease=member.shared.settling,
             spooling=recorder,
             clock=clock,
@@ -185,6 +187,7 @@ async def open_engine(
         database=database,
         decider=decider,
         outbox=outbox,
+        recording=recording,
         watch=watch,
         dispatcher=dispatcher,
         upkeep=upkeep,
@@ -193,6 +196,13 @@ async def open_engine(
         together=together,
         keeper=Keeper(ledger=ledger, key=config.operator_key, days=config.delivery.ledger_days, clock=clock, log=log),
     )
+
+
+def _recording(outbox: StoredOutbox, dispatcher: Dispatcher, shared: Shared | None) -> Express | GatheringOutbox:
+    """Where the recorder records: an agent on its own sends at once what can be, several keep order together."""
+    if shared is None:
+        return Express(outbox=outbox, sender=dispatcher)
+    return GatheringOutbox(outbox, shared.gathering, on_recorded=dispatcher.wake)
 
 
 def _watch(

@@ -21,10 +21,9 @@ from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.gap_store import StoredGaps
 from ocn_permission_agent.outbox.gaps import GapBook, GapSum, total_by_reason
-from ocn_permission_agent.outbox.gathered import GatheringOutbox
 from ocn_permission_agent.outbox.generation import RAISED_EVERY_SECONDS, Generation
 from ocn_permission_agent.outbox.intents import Intents
-from ocn_permission_agent.outbox.recorder import Recorder
+from ocn_permission_agent.outbox.recorder import Outbox, Recorder
 from ocn_permission_agent.outbox.rows import to_us
 from ocn_permission_agent.outbox.spool import Spool
 from ocn_permission_agent.outbox.stored import StoredOutbox
@@ -73,12 +72,13 @@ class Keeping:
         self._generation = Generation(store.beside("generation"), clock=clock, gaps=self.gaps, log=log)
         self._written: StoredGaps | None = None
 
-    async def attach(self, database: Database, outbox: StoredOutbox, shared: Shared | None) -> None:
+    async def attach(self, database: Database, outbox: StoredOutbox, recording: Outbox, shared: Shared | None) -> None:
         """The store is open; nothing has been sent from it yet.
 
         Args:
             database: the store.
             outbox: in it.
+            recording: where copies are recorded in it.
             shared: what several agents on it have in common; None for the only one.
 
         Raises:
@@ -88,11 +88,10 @@ class Keeping:
         if shared is None:
             written = StoredGaps(database, ledger=ledger)
             await self._generation.begin(written, outbox)
-            await self.recorder.attach(outbox, written)
         else:
             written = StoredGaps(database, ledger=ledger, spool_key=shared.gathering.mark_key)
             await self._generation.begin(written, outbox, turn=shared.starting)
-            await self.recorder.attach(GatheringOutbox(outbox, shared.gathering), written)
+        await self.recorder.attach(recording, written)
         self._written = written
 
     def detach(self) -> None:

@@ -23,7 +23,7 @@ from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.ocpi.route import InterfaceRole, Module
 from ocn_permission_agent.outbox.after_attempt import Decision, held, withdrawn
 from ocn_permission_agent.outbox.answer import EXCERPT_LIMIT, NodeFault, Reading, read_answer, read_no_answer
-from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery
+from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery, Envelope, PlannedDelivery
 from ocn_permission_agent.outbox.settings import DeliverySettings, DirectRoute
 from ocn_permission_agent.outbox.signing import Signing, SigningMemory
 from ocn_permission_agent.outbox.writing import ForNode, Ready, Writer
@@ -128,17 +128,13 @@ class Courier:
         self._writer = Writer(key=key, own_node_url=own_node_url, inert_url=inert_url, clock=clock)
         self._signing = Signing(settings=settings, memory=memory)
 
+    def may_leave(self, envelope: Envelope, planned: PlannedDelivery) -> bool:
+        """Whether, as things stand, nothing would keep a copy that is only being recorded."""
+        return self._verdict(envelope, planned.provider_address, planned.agreement).standing is Standing.OPEN
+
     def judge(self, delivery: Delivery) -> Decision | None:
         """The end or the waiting of a delivery that may not leave now; None if it may (consent.md)."""
-        request = delivery.envelope.request
-        verdict = self._view.index.verdict(
-            delivery.envelope.customer_address,
-            delivery.provider_address,
-            agreement=delivery.agreement,
-            module=request.module,
-            role=request.interface_role,
-            fresh=self._view.fresh,
-        )
+        verdict = self._verdict(delivery.envelope, delivery.provider_address, delivery.agreement)
         match verdict.standing:
             case Standing.OPEN:
                 return None
@@ -146,6 +142,16 @@ class Courier:
                 return held(f"{verdict.rule}: {verdict.reason}", now=self._clock.now())
             case Standing.CLOSED:
                 return withdrawn(f"{verdict.rule}: {verdict.reason}", now=self._clock.now())
+
+    def _verdict(self, envelope: Envelope, provider: Address, agreement: AgreementId) -> Verdict:
+        return self._view.index.verdict(
+            envelope.customer_address,
+            provider,
+            agreement=agreement,
+            module=envelope.request.module,
+            role=envelope.request.interface_role,
+            fresh=self._view.fresh,
+        )
 
     async def prepare(self, delivery: Delivery) -> Ready | Decision:
         """A signed message for the node of the provider, or why there is none."""

@@ -4,7 +4,8 @@
 
     claim ──▶ prepare ──▶ start ──▶ send ──▶ settle ──▶ next in the lane
     (disk)      │         (disk)             (disk)
-                └── withdrawn, held, parked: settle at once
+                ├── withdrawn, held, parked: settle at once
+    board ──▶ prepare ────────────▶ send         what was recorded, claimed and started at once (express.py)
 
 At most one delivery of a lane is in flight, and lanes do not wait for each other. Each store call of many deliveries
 shares its commit with those of the others. Who dies between start and settle leaves an attempt without an end, which
@@ -17,8 +18,7 @@ by `start` or `settle` (`LeaseLost`): what it was about to do is dropped, for so
 import asyncio
 import contextlib
 import itertools
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
@@ -36,11 +36,11 @@ from ocn_permission_agent.outbox.after_attempt import (
     not_sent,
 )
 from ocn_permission_agent.outbox.breaker import Breaker, after_attempt_at, postponed
-from ocn_permission_agent.outbox.model import Attempt, Delivery, DeliveryState
+from ocn_permission_agent.outbox.model import Attempt, CopyPlan, Delivery, DeliveryState, Envelope, PlannedDelivery
 from ocn_permission_agent.outbox.module_pause import ModulePause, after_attempt_in, pause_postponed
-from ocn_permission_agent.outbox.rate import RateLimit
 from ocn_permission_agent.outbox.report import Report
 from ocn_permission_agent.outbox.retry import HOLD_PAUSE_SECONDS
+from ocn_permission_agent.outbox.room import Room
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.stopwatch import Stopwatch
 from ocn_permission_agent.outbox.store import Interrupted, OutboxStore, Settled
@@ -67,6 +67,10 @@ class Carrier(Protocol):
 
     def judge(self, delivery: Delivery) -> Decision | None:
         """The end or the waiting of what may not leave at this moment; None if it may."""
+        ...
+
+    def may_leave(self, envelope: Envelope, planned: PlannedDelivery) -> bool:
+        """Whether, as things stand, nothing would keep a copy that is only being recorded."""
         ...
 
     async def send(self, ready: Ready) -> Attempt:
@@ -114,8 +118,11 @@ class Dispatcher:
         self._idle.set()
         self._tasks: dict[asyncio.Task[None], Delivery] = {}
         self._leases_checked = clock.monotonic()
-        self._in_flight: Counter[Address] = Counter()
-        self._rates: dict[Address, RateLimit] = {}
+        self._room = Room(settings)
+        #: taken for copies that are being recorded
+        self._seats = 0
+        #: where deliveries run, once what was left behind is claimed; None while nothing may begin
+        self._group: asyncio.TaskGroup | None = None
         #: when the monotonic clock was 0, by the wall clock
         self._clock_began: datetime | None = None
 
@@ -136,7 +143,7 @@ class Dispatcher:
         """
         for left_behind in await self._store.recover(self._clock.now()):
             await self._settle_interrupted(left_behind)
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group, self._open_until_left():
             while not self._stopping:
                 self._woken.clear()
                 # Both by the same look at the clock: what falls due between them must not be slept over.
@@ -147,6 +154,7 @@ class Dispatcher:
                     await self._keep_leases(group, now, began)
                     for delivery in await self._claim(now, began):
                         self._begin(group, delivery)
+                    self._group = group
                     # Whoever was woken meanwhile looks again anyway.
                     seconds = 0.0 if self._woken.is_set() else await self._nap_seconds(now, began)
                 except StoreUnavailable as error:
@@ -204,39 +212,69 @@ class Dispatcher:
             self._report.lease_lost(left_behind.delivery, str(error))
 
     async def _claim(self, now: datetime, monotonic: float) -> tuple[Delivery, ...]:
-        most = self._settings.max_in_flight
-        room = {
-            address: min(most - self._in_flight[address], rate.room(monotonic)) for address, rate in self._rates.items()
-        }
-        claimed = await self._store.claim(now=now, room=room, default_room=self._room_of_unknown())
-        for delivery in claimed:
-            address = delivery.provider_address
-            if address not in self._rates:
-                self._rates[address] = RateLimit(self._settings.max_rate_of(delivery.provider))
-            self._rates[address].take(monotonic, 1)
+        room, default_room = self._room.offer(monotonic)
+        claimed: tuple[Delivery, ...] = ()
+        try:
+            claimed = await self._store.claim(now=now, room=room, default_room=default_room)
+        finally:
+            if self._room.claimed(claimed, monotonic):
+                self.wake()
         return claimed
 
-    def _room_of_unknown(self) -> int:
-        """For a provider that was not met in this run: whatever limit it may have."""
-        settings = self._settings
-        rates = [own.max_rate for own in settings.services.values() if own.max_rate is not None]
-        return min(settings.max_in_flight, max(1, int(min([settings.max_rate, *rates]))))
+    def seats_for(self, plan: CopyPlan) -> tuple[Address, ...]:
+        """See `express.Sender`."""
+        if self._group is None or self._stopping:
+            return ()
+        now = self._clock.monotonic()
+        seats = tuple(
+            planned.provider_address
+            for planned in plan.deliveries
+            if self._courier.may_leave(plan.envelope, planned)
+            and self._room.take_one(planned.provider_address, planned.provider, now)
+        )
+        if seats:
+            self._seats += len(seats)
+            self._idle.clear()
+        return seats
 
-    def _begin(self, group: asyncio.TaskGroup, delivery: Delivery) -> None:
-        self._in_flight[delivery.provider_address] += 1
+    def board(self, seats: tuple[Address, ...], begun: tuple[Delivery, ...]) -> None:
+        """See `express.Sender`. What has begun when nothing may leave any more is for `recover` to find."""
+        group = self._group
+        unused = list(seats)
+        if group is not None:
+            for delivery in begun:
+                unused.remove(delivery.provider_address)
+                self._begin(group, delivery, started=True)
+        for address in unused:
+            self._room.give_back(address)
+        self._seats -= len(seats)
+        self._rest()
+
+    def _begin(self, group: asyncio.TaskGroup, delivery: Delivery, *, started: bool = False) -> None:
         self._stopwatch.began(delivery)
         self._idle.clear()
-        task = group.create_task(self._deliver(delivery), name=f"delivery {delivery.id}")
+        task = group.create_task(self._deliver(delivery, started=started), name=f"delivery {delivery.id}")
         self._tasks[task] = delivery
-        task.add_done_callback(lambda done: self._ended(done, delivery))
+        task.add_done_callback(self._ended)
 
-    def _ended(self, task: asyncio.Task[None], delivery: Delivery) -> None:
-        del self._tasks[task]
-        self._in_flight[delivery.provider_address] -= 1
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        delivery = self._tasks.pop(task)
         self._stopwatch.ended(delivery)
-        if not self._tasks:
+        if self._room.leave(delivery.provider_address):
+            self.wake()
+        self._rest()
+
+    def _rest(self) -> None:
+        if not self._tasks and not self._seats:
             self._idle.set()
-        self.wake()
+
+    @contextlib.asynccontextmanager
+    async def _open_until_left(self) -> AsyncIterator[None]:
+        """Nothing begins once the loop has ended, however it ends."""
+        try:
+            yield
+        finally:
+            self._group = None
 
     async def _nap_seconds(self, now: datetime, monotonic: float) -> float:
         """How long until something is due, or may start by its rate."""
@@ -247,8 +285,8 @@ class Dispatcher:
             seconds = min(seconds, wait if wait > 0 else _SHORTEST_NAP_SECONDS)
         if (every := self._store.lease_check) is not None:
             seconds = min(seconds, max(0.0, self._leases_checked + every.total_seconds() - monotonic))
-        waits = [rate.free_in_seconds(monotonic) for rate in self._rates.values()]
-        return min([seconds, *(wait for wait in waits if wait > 0)])
+        free = self._room.free_in_seconds(monotonic)
+        return seconds if free is None else min(seconds, free)
 
     async def _nap(self, group: asyncio.TaskGroup, *, until: float) -> None:
         """Until woken, or until that time of the monotonic clock."""
@@ -261,11 +299,19 @@ class Dispatcher:
             await self._clock.sleep(seconds)
         self.wake()
 
-    async def _deliver(self, delivery: Delivery) -> None:
+    async def _deliver(self, delivery: Delivery, *, started: bool) -> None:
         try:
-            await self._deliver_held(delivery)
+            await (self._send_begun(delivery) if started else self._deliver_held(delivery))
         except LeaseLost as error:
             self._report.lease_lost(delivery, str(error))
+            self.wake()
+
+    async def _send_begun(self, delivery: Delivery) -> None:
+        ready = await self._courier.prepare(delivery)
+        if isinstance(ready, Decision):
+            await self._settle_unsent(delivery, ready, attempt=not_sent(self._clock.now(), ready))
+        else:
+            await self._send(delivery, ready)
 
     async def _deliver_held(self, delivery: Delivery) -> None:
         ready = before_attempt(delivery, self._clock.now()) or await self._courier.prepare(delivery)
@@ -278,12 +324,15 @@ class Dispatcher:
             # What cannot be noted must not leave. Consent may end while we wait for the store, so begin anew.
             await self._settle_unsent(delivery, self._put_off(str(error)))
             return
-        started_at = self._clock.now()
         objection = self._courier.judge(delivery)
         if objection is not None:
             # Consent ended, or came into doubt, while the start was being written down.
-            await self._settle_unsent(delivery, objection, attempt=not_sent(started_at, objection))
+            await self._settle_unsent(delivery, objection, attempt=not_sent(self._clock.now(), objection))
             return
+        await self._send(delivery, ready)
+
+    async def _send(self, delivery: Delivery, ready: Ready) -> None:
+        started_at = self._clock.now()
         try:
             attempt = await self._courier.send(ready)
         except asyncio.CancelledError:
@@ -317,6 +366,8 @@ class Dispatcher:
             return self._store.settle(delivery, decision, attempt=attempt, breaker_step=step, pause_step=pause_step)
 
         settled = await (self._persist(write) if patient else write())
+        if settled.waits or settled.changed:
+            self.wake()
         self._report.attempted(delivery, attempt, decision, settled)
 
     async def _settle_unsent(self, delivery: Delivery, decision: Decision, *, attempt: Attempt | None = None) -> None:
@@ -329,6 +380,7 @@ class Dispatcher:
         await self._persist(
             lambda: self._store.settle(delivery, decision, attempt=attempt, breaker_step=step, pause_step=pause_step)
         )
+        self.wake()
         if decision.state is DeliveryState.WITHDRAWN:
             self._stopwatch.withdrawn(delivery)
         self._report.settled_unsent(delivery, decision)

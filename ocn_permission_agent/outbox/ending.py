@@ -6,7 +6,7 @@ from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.model import Delivery
 from ocn_permission_agent.outbox.outcome import Outcome
 from ocn_permission_agent.outbox.policy import DeliveryClass, class_of, class_of_route
-from ocn_permission_agent.outbox.rows import from_us_or_none, read_outcome, read_route
+from ocn_permission_agent.outbox.rows import read_outcome, read_route
 from ocn_permission_agent.store.database import Row
 
 
@@ -42,21 +42,21 @@ def read_ending(row: Row, decision: Decision) -> Ending:
     )
 
 
-def ending_of(delivery: Delivery, place: Row, decision: Decision) -> Ending | None:
-    """From what was claimed and from `place_of`, so that the store need not read what was said a second time.
+def ending_of(delivery: Delivery, decision: Decision) -> Ending | None:
+    """From what was claimed, so that the store need not read what was said a second time.
 
     None for one that stands for others: what its customer said is in the store only.
     """
     if delivery.collapsed:
         return None
-    envelope, request, lane = delivery.envelope, delivery.envelope.request, delivery.lane
+    envelope, request, lane, place = delivery.envelope, delivery.envelope.request, delivery.lane, delivery.place
     return Ending(
         delivery.id,
-        place["envelope_id"],
-        place["lane_id"],
-        place["scope_id"],
+        place.envelope_id,
+        place.lane_id,
+        place.scope_id,
         class_of(request),
-        place["payload_until_us"] != 0,
+        True,  # as of everything that is pending
         False,
         Outcome(
             outcome=decision.state.value,
@@ -73,10 +73,10 @@ def ending_of(delivery: Delivery, place: Row, decision: Decision) -> Ending | No
             correlation_id=request.correlation_id,
             body=request.body,
             recorded_at=envelope.recorded_at,
-            started_at=from_us_or_none(place["started_at_us"]),
+            started_at=place.started_at,
             ended_at=decision.decided_at,
-            attempts=place["attempts"],
+            attempts=delivery.attempts,
             agreement=str(delivery.agreement),
-            agreement_block=place["agreement_block"],
+            agreement_block=place.agreement_block,
         ),
     )

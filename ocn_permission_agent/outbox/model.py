@@ -19,7 +19,7 @@
                      ─────────────────▶└────────────┘
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
@@ -116,6 +116,19 @@ class CopyPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """The rows that a delivery belongs to. `started_at` is of its newest attempt, None before the first."""
+
+    envelope_id: int
+    lane_id: int
+    scope_id: int
+    channel_id: int
+    provider_id: int
+    agreement_block: int
+    started_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """What we owe one provider, as stored.
 
@@ -128,6 +141,7 @@ class Delivery:
     """
 
     id: int
+    place: Place
     envelope: Envelope
     provider: Party
     provider_address: Address
@@ -142,6 +156,10 @@ class Delivery:
     whole_known: bool = False
     in_doubt: bool = False
     lease: int = 0
+
+    def begun(self, at: datetime) -> "Delivery":
+        """The same with one more attempt, which began then."""
+        return replace(self, attempts=self.attempts + 1, place=replace(self.place, started_at=at))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from ocn_permission_agent.outbox.sqlite import SqliteOutbox
 from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.store.database import Connection, Database
 from ocn_permission_agent.store.postgres import PostgresDatabase
+from ocn_permission_agent.store.sqlite import SqliteDatabase
 
 
 def outbox_on(
@@ -33,4 +34,6 @@ def outbox_on(
     """
     if isinstance(database, PostgresDatabase):
         return PostgresOutbox(database, holder=agent, settings=settings, ledger=ledger, metrics=metrics, guard=guard)
-    return SqliteOutbox(database, settings=settings, ledger=ledger, metrics=metrics)
+    if isinstance(database, SqliteDatabase):
+        return SqliteOutbox(database, settings=settings, ledger=ledger, metrics=metrics)
+    raise TypeError(f"no outbox is known for {type(database).__name__}")

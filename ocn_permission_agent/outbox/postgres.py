@@ -7,7 +7,7 @@ commits.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar, cast
@@ -105,7 +105,7 @@ class PostgresOutbox(StoredOutbox):
 
     async def start(self, delivery: Delivery, *, at: datetime) -> Delivery:
         """See `OutboxStore.start`. All that start at the same time are one statement."""
-        started = replace(delivery, attempts=delivery.attempts + 1)
+        started = delivery.begun(at)
         if not await self._started.submit((started, to_us(at))):
             raise lost_to_another(delivery)
         return started

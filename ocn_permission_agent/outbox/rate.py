@@ -24,6 +24,11 @@ class RateLimit:
         """Note that so many start now."""
         self._starts.extend([now] * count)
 
+    def give_back(self) -> None:
+        """The newest start did not take place."""
+        if self._starts:
+            self._starts.pop()
+
     def free_in_seconds(self, now: float) -> float:
         """How long until one more may start; 0 if one may now."""
         if self.room(now) > 0:

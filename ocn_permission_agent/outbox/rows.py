@@ -9,7 +9,7 @@ from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.request import OcpiRequest
 from ocn_permission_agent.ocpi.route import InterfaceRole, Module, Route, RouteKind
 from ocn_permission_agent.outbox.breaker import Breaker
-from ocn_permission_agent.outbox.model import Delivery, DeliveryState, Envelope, Lane
+from ocn_permission_agent.outbox.model import Delivery, DeliveryState, Envelope, Lane, Place
 from ocn_permission_agent.outbox.module_pause import ModulePause
 from ocn_permission_agent.outbox.outcome import Outcome
 from ocn_permission_agent.outbox.store import Scope
@@ -91,6 +91,15 @@ def read_delivery(row: Row) -> Delivery:
     provider_address = Address(row["provider_address"])
     return Delivery(
         id=row["id"],
+        place=Place(
+            envelope_id=row["envelope_id"],
+            lane_id=row["lane_id"],
+            scope_id=row["scope_id"],
+            channel_id=row["channel_id"],
+            provider_id=row["provider_id"],
+            agreement_block=row["agreement_block"],
+            started_at=from_us_or_none(row["started_at_us"]),
+        ),
         envelope=Envelope(
             customer=_party(row["customer"]),
             customer_address=customer_address,

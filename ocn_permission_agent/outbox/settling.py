@@ -5,14 +5,14 @@ from typing import Protocol
 
 from ocn_permission_agent.outbox.after_attempt import Decision, Wait
 from ocn_permission_agent.outbox.ending import Ending, read_ending
-from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery, DeliveryState
+from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery, DeliveryState, Place
 from ocn_permission_agent.outbox.outcome import Outcome
 from ocn_permission_agent.outbox.policy import DeliveryClass, forget_at, payload_until
 from ocn_permission_agent.outbox.rows import breaker_columns, module_pause_columns, to_us
 from ocn_permission_agent.outbox.session_merge import MergedSession, Said, follow, is_over
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.store import Settled
-from ocn_permission_agent.store.database import Connection, Row
+from ocn_permission_agent.store.database import Connection
 from ocn_permission_agent.store.sql import Sql
 
 
@@ -86,8 +86,11 @@ class Settling:
             in_doubt=attempt is not None and attempt.verdict is AttemptVerdict.UNKNOWN,
         )
 
-    def free_lane(self, connection: Connection, lane_id: int, decision: Decision, *, empty: bool = False) -> None:
-        """Offer the oldest that is pending, which may be the same as before; none where it is known to be `empty`."""
+    def free_lane(self, connection: Connection, lane_id: int, decision: Decision, *, empty: bool = False) -> bool:
+        """Offer the oldest that is pending, which may be the same as before; none where it is known to be `empty`.
+
+        Returns whether there is one.
+        """
         head = None if empty else self._sql.row(connection, "next_in_lane", lane_id=lane_id)
         self._sql.do(
             connection,
@@ -100,26 +103,27 @@ class Settling:
             resting_until_us=0 if decision.resting_until is None else to_us(decision.resting_until),
             now=to_us(decision.decided_at),
         )
+        return head is not None
 
-    def stand(self, connection: Connection, place: Row, standing: Settled, *, now: datetime) -> None:
+    def stand(self, connection: Connection, place: Place, standing: Settled, *, now: datetime) -> None:
         """Write how provider and module stand now."""
-        provider_id, now_us = place["provider_id"], to_us(now)
+        provider_id, now_us = place.provider_id, to_us(now)
         before, after = standing.before, standing.after
         pause_before, pause_after = standing.pause_before, standing.pause_after
         begun = after.paused and not before.paused
         if begun or (pause_after is not None and pause_before is None):
-            channel_id = None if begun else place["channel_id"]
+            channel_id = None if begun else place.channel_id
             self._sql.do(connection, "begin_still", provider_id=provider_id, channel_id=channel_id, now=now_us)
         if before != after:
             self._sql.do(connection, "set_breaker", provider_id=provider_id, **breaker_columns(after))
         if pause_before != pause_after:
             self._sql.do(
-                connection, "set_module_pause", channel_id=place["channel_id"], **module_pause_columns(pause_after)
+                connection, "set_module_pause", channel_id=place.channel_id, **module_pause_columns(pause_after)
             )
         returned = before.paused and not after.paused
         if returned or (pause_before is not None and pause_after is None):
             self._sql.do(connection, "end_still", provider_id=provider_id, now=now_us)
-            self._sql.do(connection, "hurry", provider_id=provider_id, lane_id=place["lane_id"], now=now_us)
+            self._sql.do(connection, "hurry", provider_id=provider_id, lane_id=place.lane_id, now=now_us)
 
     def let_go(self, connection: Connection, delivery_id: int, envelope_id: int) -> None:
         """A delivery that has ended needs its payload no longer."""

@@ -1,10 +1,10 @@
 """The outbox in SQLite: many callers share a commit (store/writer.py), and there is one agent."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 
+from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.claiming import Holding
 from ocn_permission_agent.outbox.grouping import Verdicts
@@ -14,10 +14,11 @@ from ocn_permission_agent.outbox.rows import to_us
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.settling import Ledger
 from ocn_permission_agent.outbox.spool import Mark
-from ocn_permission_agent.outbox.sqlite_recording import Recording
+from ocn_permission_agent.outbox.sqlite_recording import PutDown, Recording
 from ocn_permission_agent.outbox.stored import StoredOutbox
-from ocn_permission_agent.store.database import Connection, Database
+from ocn_permission_agent.store.database import Connection
 from ocn_permission_agent.store.sql import Sql
+from ocn_permission_agent.store.sqlite import SqliteDatabase
 
 
 class SqliteOutbox(StoredOutbox):
@@ -30,11 +31,14 @@ class SqliteOutbox(StoredOutbox):
         metrics: counts what is recorded, superseded and expired.
     """
 
-    def __init__(self, database: Database, *, settings: DeliverySettings, ledger: Ledger, metrics: Metrics) -> None:
+    def __init__(
+        self, database: SqliteDatabase, *, settings: DeliverySettings, ledger: Ledger, metrics: Metrics
+    ) -> None:
+        self._of_sqlite = _Recording(database, settings)
         super().__init__(
             database,
             sql=Sql.of("outbox", "sqlite"),
-            recording=_Recording(database, settings),
+            recording=self._of_sqlite,
             holding=Holding(holder=""),
             settings=settings,
             ledger=ledger,
@@ -44,21 +48,27 @@ class SqliteOutbox(StoredOutbox):
 
     async def start(self, delivery: Delivery, *, at: datetime) -> Delivery:
         """See `OutboxStore.start`."""
-        started = replace(delivery, attempts=delivery.attempts + 1)
-        values = {"delivery_id": delivery.id, "number": started.attempts, "started_at_us": to_us(at)}
+        started = delivery.begun(at)
+        values = (delivery.id, started.attempts, to_us(at))
 
         def work(connection: Connection) -> None:
-            self._starting.do(connection, "count_attempt", **values)
-            self._starting.do(connection, "begin_attempt", **values)
+            self._starting.do(connection, "count_attempt", delivery_id=delivery.id)
+            connection.execute(self._starting["begin_attempt"], values)
 
         await self._database.write(work)
         return started
+
+    async def record_and_begin(
+        self, plan: CopyPlan, *, begin: Collection[Address], told: Callable[[tuple[Delivery, ...]], None]
+    ) -> int:
+        """See `express.BeginningStore`."""
+        return self._counted(plan, await self._of_sqlite.record_and_begin(plan, begin, told))
 
 
 class _Recording:
     """See `stored.Recording`."""
 
-    def __init__(self, database: Database, settings: DeliverySettings) -> None:
+    def __init__(self, database: SqliteDatabase, settings: DeliverySettings) -> None:
         self._database = database
         self._planning = Planning(settings)
         self._recording = Recording(Sql.of("outbox", "sqlite", "recording"), self._planning)
@@ -66,8 +76,20 @@ class _Recording:
         database.before_commit(self._recording.tally)
 
     async def record(self, plan: CopyPlan) -> Verdicts:
+        return await self.record_and_begin(plan, (), _nobody)
+
+    async def record_and_begin(
+        self, plan: CopyPlan, begin: Collection[Address], told: Callable[[tuple[Delivery, ...]], None]
+    ) -> Verdicts:
         prepared = self._planning.prepared(plan)
-        return await self._database.write(lambda connection: self._recording.put_down(connection, prepared))
+
+        def work(connection: Connection) -> PutDown:
+            return self._recording.put_down(connection, prepared, begin)
+
+        def tell(put: PutDown | None) -> None:
+            told(() if put is None else put.begun)
+
+        return (await self._database.write(work, told=tell)).verdicts
 
     async def record_spooled(self, plans: Sequence[CopyPlan], mark: Mark) -> Sequence[Verdicts | None]:
         def work(connection: Connection) -> list[Verdicts | None]:
@@ -88,4 +110,8 @@ class _Recording:
         self._recording.forget()
 
     def _put_down(self, connection: Connection, plan: CopyPlan) -> Verdicts:
-        return self._recording.put_down(connection, self._planning.prepared(plan))
+        return self._recording.put_down(connection, self._planning.prepared(plan)).verdicts
+
+
+def _nobody(begun: tuple[Delivery, ...]) -> None:
+    """Nothing was to begin."""

@@ -6,9 +6,11 @@ writer's thread is busy with others.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from ocn_permission_agent.outbox.model import PlannedDelivery
+from ocn_permission_agent.consent.address import Address
+from ocn_permission_agent.outbox.model import Delivery, DeliveryState, Place, PlannedDelivery
 from ocn_permission_agent.outbox.policy import DeliveryClass, brings_periods
 from ocn_permission_agent.outbox.prepared import Planning, Prepared, ScopeKey, going_on
 from ocn_permission_agent.outbox.repetition import PERIODS_SPAN, Earlier, Repetition, judge_repetition
@@ -24,6 +26,7 @@ class _Scope:
 
     scope_id: int
     channel_id: int
+    provider_id: int
     still_since_us: int | None
     stood_still_us: int
 
@@ -41,6 +44,15 @@ class _Due:
     lane: Row | None
     key: bytes
     conflict: bool
+    begins: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PutDown:
+    """What each delivery of a plan turned out to be, and those whose first attempt has begun with it."""
+
+    verdicts: tuple[Repetition, ...]
+    begun: tuple[Delivery, ...] = ()
 
 
 class Recording:
@@ -78,8 +90,8 @@ class Recording:
         """Write how far the spool is emptied."""
         self._sql.do(connection, "keep_spool_mark", mark=str(mark))
 
-    def put_down(self, connection: Connection, prepared: Prepared) -> tuple[Repetition, ...]:
-        """Record a plan; tells what each of its deliveries turned out to be."""
+    def put_down(self, connection: Connection, prepared: Prepared, begin: Collection[Address] = ()) -> PutDown:
+        """Record a plan, and begin an attempt towards those of `begin`, where nothing stands in its way."""
         verdicts: list[Repetition] = []
         due: list[_Due] = []
         for planned, (key, scope_key) in zip(prepared.plan.deliveries, prepared.keys, strict=True):
@@ -90,10 +102,14 @@ class Recording:
             verdict = Repetition.NEW if lane is None else self._judge(connection, lane, prepared)
             verdicts.append(verdict)
             if verdict is not Repetition.DUPLICATE:
-                due.append(_Due(planned, scope, lane, key, verdict is Repetition.CONFLICT))
-        if due:
-            self._add(connection, prepared, due)
-        return tuple(verdicts)
+                begins = (
+                    verdict is not Repetition.CONFLICT
+                    and planned.provider_address in begin
+                    and scope.still_since_us is None
+                    and (lane is None or _is_clear(lane, prepared.recorded_at_us))
+                )
+                due.append(_Due(planned, scope, lane, key, verdict is Repetition.CONFLICT, begins))
+        return PutDown(tuple(verdicts), self._add(connection, prepared, due) if due else ())
 
     def _judge(self, connection: Connection, lane: Row, prepared: Prepared) -> Repetition:
         """Tell what a copy is to those before it in its lane; a repetition is noted here."""
@@ -132,10 +148,11 @@ class Recording:
         row = connection.execute(self._sql["find_alike"], (lane["id"], since_us, prepared.digest)).fetchone()
         return None if row is None else Earlier(delivery_id=row["id"], recorded_at=from_us(row["recorded_at_us"]))
 
-    def _add(self, connection: Connection, prepared: Prepared, due: list[_Due]) -> None:
+    def _add(self, connection: Connection, prepared: Prepared, due: list[_Due]) -> tuple[Delivery, ...]:
         first_id, recorded_at_us = self._next_id(connection), prepared.recorded_at_us
         connection.execute(self._sql["add_envelope"], (first_id, len(due), len(due), recorded_at_us, *prepared.columns))
         fleeting = prepared.delivery_class is DeliveryClass.EPHEMERAL
+        begun: list[Delivery] = []
         for delivery_id, each in enumerate(due, start=first_id):
             lane_id, stood_still_us = self._join_lane(connection, each, delivery_id, recorded_at_us)
             end = self._planning.conflict(prepared) if each.conflict else Planning.PENDING
@@ -154,13 +171,18 @@ class Recording:
                 prepared.digest,
                 end.payload_until_us,
                 end.forget_at_us,
+                each.begins,
             )
             connection.execute(self._sql["add_delivery"], values)
             if each.conflict:
                 self._sql.do(connection, "add_parked_to_tally", scope_id=each.scope.scope_id)
             else:
                 self._grown[each.scope.scope_id] += 1
+            if each.begins:
+                connection.execute(self._sql["begin_attempt"], (delivery_id, 1, recorded_at_us))
+                begun.append(_begun(prepared, each, delivery_id, envelope_id=first_id, lane_id=lane_id))
         self._newest_id = first_id + len(due) - 1
+        return tuple(begun)
 
     def _join_lane(self, connection: Connection, due: _Due, delivery_id: int, recorded_at_us: int) -> tuple[int, int]:
         """The lane of a new delivery, its head if nothing else is owed; and how long its windows have stood still."""
@@ -168,13 +190,12 @@ class Recording:
         if due.lane is None:
             lane = due.planned.lane
             head = (None, None) if due.conflict else (delivery_id, recorded_at_us)
-            added = connection.execute(
-                self._sql["add_lane"],
-                (due.key, due.scope.channel_id, lane.customer_address, lane.owner, lane.object_id, *head, delivery_id),
-            )
+            names = (due.key, due.scope.channel_id, lane.customer_address, lane.owner, lane.object_id)
+            added = connection.execute(self._sql["add_lane"], (*names, *head, delivery_id, due.begins))
             return added.lastrowid or 0, stood_still_us
         lane_id: int = due.lane["id"]
-        connection.execute(self._sql["lane_has_grown"], (delivery_id, recorded_at_us, not due.conflict, lane_id))
+        grown = (delivery_id, recorded_at_us, not due.conflict, lane_id, due.begins)
+        connection.execute(self._sql["lane_has_grown"], grown)
         held_us = going_on(due.lane["held_since_us"], recorded_at_us)
         return lane_id, stood_still_us + due.lane["stood_still_us"] + held_us
 
@@ -215,4 +236,37 @@ class Recording:
             scope_id = sql.add(connection, "add_scope", agreement_block=planned.agreement_block, **values)
         else:
             scope_id = scope["id"]
-        return _Scope(scope_id, channel["id"], channel["still_since_us"], channel["stood_still_us"])
+        return _Scope(scope_id, channel["id"], provider["id"], channel["still_since_us"], channel["stood_still_us"])
+
+
+def _is_clear(lane: Row, now_us: int) -> bool:
+    """Whether what is added to a lane may leave at once."""
+    return lane["head_id"] is None and not lane["collapse"] and lane["resting_until_us"] <= now_us
+
+
+def _begun(prepared: Prepared, due: _Due, delivery_id: int, *, envelope_id: int, lane_id: int) -> Delivery:
+    """A delivery as `claim` and `start` would give it."""
+    envelope, planned, scope = prepared.plan.envelope, due.planned, due.scope
+    recorded_at = envelope.recorded_at
+    return Delivery(
+        id=delivery_id,
+        place=Place(
+            envelope_id=envelope_id,
+            lane_id=lane_id,
+            scope_id=scope.scope_id,
+            channel_id=scope.channel_id,
+            provider_id=scope.provider_id,
+            agreement_block=planned.agreement_block,
+            started_at=recorded_at,
+        ),
+        envelope=envelope,
+        provider=planned.provider,
+        provider_address=planned.provider_address,
+        agreement=planned.agreement,
+        lane=planned.lane,
+        state=DeliveryState.PENDING,
+        attempts=1,
+        next_attempt_at=recorded_at,
+        expires_at=from_us(prepared.recorded_at_us + prepared.window_us),
+        whole_known=due.lane is not None and due.lane["merged_scope_id"] == scope.scope_id,
+    )

@@ -46,12 +46,21 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """How the provider, and the module of it, stood before and after an attempt."""
+    """How the provider, and the module of it, stood before and after an attempt.
+
+    `waits` tells that something of the same lane is pending, be it the delivery itself.
+    """
 
     before: Breaker
     after: Breaker
     pause_before: ModulePause | None = None
     pause_after: ModulePause | None = None
+    waits: bool = False
+
+    @property
+    def changed(self) -> bool:
+        """Whether provider or module stand otherwise than before."""
+        return self.before != self.after or self.pause_before != self.pause_after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

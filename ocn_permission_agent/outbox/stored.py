@@ -7,6 +7,7 @@ other agents work at the same time, so what is decided here is decided by rows t
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Protocol, TypeVar
@@ -19,7 +20,7 @@ from ocn_permission_agent.outbox.breaker import Breaker
 from ocn_permission_agent.outbox.claiming import Claiming, Holding, lost_to_another
 from ocn_permission_agent.outbox.ending import ending_of
 from ocn_permission_agent.outbox.grouping import Verdicts
-from ocn_permission_agent.outbox.model import Attempt, CopyPlan, Delivery, DeliveryState
+from ocn_permission_agent.outbox.model import Attempt, CopyPlan, Delivery, DeliveryState, Place
 from ocn_permission_agent.outbox.module_pause import ModulePause
 from ocn_permission_agent.outbox.repetition import Repetition
 from ocn_permission_agent.outbox.rows import (
@@ -107,6 +108,19 @@ class StoredOutbox(ABC):
         """See `OutboxStore.record`."""
         return self._counted(plan, await self._recording.record(plan))
 
+    async def record_and_begin(
+        self,
+        plan: CopyPlan,
+        *,
+        begin: Collection[Address],  # noqa: ARG002  where it can
+        told: Callable[[tuple[Delivery, ...]], None],
+    ) -> int:
+        """See `express.BeginningStore`; where agents share the limits of a provider, nothing begins unclaimed."""
+        try:
+            return await self.record(plan)
+        finally:
+            told(())
+
     async def record_spooled(self, plans: Sequence[CopyPlan], mark: Mark) -> tuple[CopyPlan, ...]:
         """See `recorder.Outbox`."""
         outcomes = list(zip(plans, await self._recording.record_spooled(plans, mark), strict=True))
@@ -141,22 +155,23 @@ class StoredOutbox(ABC):
         """See `OutboxStore.settle`."""
 
         def work(connection: Connection) -> Settled:
-            place = self._sql.row(connection, "place_of", id=delivery.id, lease=delivery.lease)
-            if place is None or not place["held"]:
+            place = delivery.place
+            row = self._sql.row(connection, "standing_of", lane_id=place.lane_id, id=delivery.id, lease=delivery.lease)
+            if row is None or not row["held"]:
                 raise lost_to_another(delivery)
-            standing = self._standing(connection, place, breaker_step, pause_step)
+            standing = self._standing(connection, place, row, breaker_step, pause_step)
             if attempt is None:
                 self._settling.drop_open_attempt(connection, delivery)
             else:
                 self._settling.end_attempt(connection, delivery, attempt)
-            known = ending_of(delivery, place, decision) if decision.due_at is None else None
+            known = ending_of(delivery, decision) if decision.due_at is None else None
             self._settling.decide(connection, delivery.id, decision, attempt=attempt, known=known)
-            empty = decision.due_at is None and bool(place["alone"])
-            self._settling.free_lane(connection, place["lane_id"], decision, empty=empty)
-            if standing.before != standing.after or standing.pause_before != standing.pause_after:
+            empty = decision.due_at is None and bool(row["alone"])
+            waits = self._settling.free_lane(connection, place.lane_id, decision, empty=empty)
+            if standing.changed:
                 self._settling.stand(connection, place, standing, now=decision.decided_at)
                 self._recording.forget()
-            return standing
+            return replace(standing, waits=True) if waits else standing
 
         return await self._write_about(delivery, work)
 
@@ -293,18 +308,20 @@ class StoredOutbox(ABC):
     def _standing(
         self,
         connection: Connection,
-        place: Row,
+        place: Place,
+        row: Row,
         breaker_step: Callable[[Breaker], Breaker],
         pause_step: Callable[[ModulePause | None], ModulePause | None],
     ) -> Settled:
         """How provider and module stand, and are to stand; if that is something else, nobody changes it meanwhile."""
-        sql, provider_id = self._sql, place["provider_id"]
-        before = read_breaker(place, of="provider_")
-        paused = read_module_pause(place)
-        if breaker_step(before) != before or pause_step(paused) != paused:
-            before = read_breaker(sql.rows(connection, "lock_breaker", provider_id=provider_id)[0])
-            paused = read_module_pause(sql.rows(connection, "get_module_pause", channel_id=place["channel_id"])[0])
-        return Settled(before=before, after=breaker_step(before), pause_before=paused, pause_after=pause_step(paused))
+        before, paused = read_breaker(row, of="provider_"), read_module_pause(row)
+        after, pause_after = breaker_step(before), pause_step(paused)
+        if after != before or pause_after != paused:
+            sql = self._sql
+            before = read_breaker(sql.rows(connection, "lock_breaker", provider_id=place.provider_id)[0])
+            paused = read_module_pause(sql.rows(connection, "get_module_pause", channel_id=place.channel_id)[0])
+            after, pause_after = breaker_step(before), pause_step(paused)
+        return Settled(before=before, after=after, pause_before=paused, pause_after=pause_after)
 
     def _forget_scopes(self, connection: Connection) -> None:
         if self._tidying.forget_scopes(connection):

@@ -1,6 +1,6 @@
 """From an answered request to recorded copies, or to the reason why there are none."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -129,7 +129,6 @@ class Copier:
         recorder: the outbox.
         gaps: counts what could not be recorded.
         intents: survive the death of the process.
-        on_recorded: told after each record, to wake the dispatcher.
         node: api prefix and own party.
         settings: `copy_reads` and the limits.
         clock: when copies are recorded.
@@ -144,7 +143,6 @@ class Copier:
         recorder: Recorder,
         gaps: Gaps,
         intents: Intents,
-        on_recorded: Callable[[], None],
         node: NodeSettings,
         settings: ProxySettings,
         clock: Clock,
@@ -155,7 +153,6 @@ class Copier:
         self._recorder = recorder
         self._gaps = gaps
         self._intents = intents
-        self._on_recorded = on_recorded
         self._node = node
         self._settings = settings
         self._clock = clock
@@ -298,9 +295,7 @@ class Copier:
         if content is None:
             self._missed(candidate, "unreadable_body")
             return 0
-        copies = await self._recorder.record(plan)
-        self._on_recorded()
-        return copies
+        return await self._recorder.record(plan)
 
     def missed(self, candidate: Candidate, reason: str) -> None:
         """Count and tell a copy that was, or may have been, due and could not be recorded.

@@ -35,7 +35,6 @@ class Proxy:
         recorder: where copies become durable.
         gaps: counts those that could not.
         intents: notes what may be due before the node is asked.
-        on_recorded: told after each record; wakes the dispatcher.
         clock: time.
         metrics: instruments.
         log: a bound logger.
@@ -51,7 +50,6 @@ class Proxy:
         recorder: Recorder,
         gaps: Gaps,
         intents: Intents,
-        on_recorded: Callable[[], None],
         clock: Clock,
         metrics: Metrics,
         log: Log,
@@ -76,7 +74,6 @@ class Proxy:
             recorder=recorder,
             gaps=gaps,
             intents=intents,
-            on_recorded=on_recorded,
             node=node,
             settings=settings,
             clock=clock,

@@ -43,7 +43,7 @@ class ReadOnlyDatabase(SqliteDatabase):
         """See `SqliteDatabase.read`."""
         return self._in_snapshot(work)
 
-    async def write(self, work: Callable[[SqliteConnection], T]) -> T:
+    async def write(self, work: Callable[[SqliteConnection], T], told: Callable[[T | None], None] | None = None) -> T:  # noqa: ARG002  nothing is ever written
         """Run what may turn out to be reading only.
 
         Raises:

@@ -74,18 +74,18 @@ class SqliteDatabase:
         database.migrated = tuple(steps[len(steps) - taken :])
         return database
 
-    async def write(self, work: Callable[[SqliteConnection], T]) -> T:
+    async def write(self, work: Callable[[SqliteConnection], T], told: Callable[[T | None], None] | None = None) -> T:
         """Run `work` in the writer thread, in a transaction shared with others; returns once it is on disk.
 
         If `work` raises, only what it did is undone and the exception comes back. It must not begin, commit or roll
         back anything itself, may be run twice (what it did the first time is undone before), and runs even when the
-        caller is cancelled meanwhile.
+        caller is cancelled meanwhile: `told` hears of its result in any case, and gets None where there is none.
 
         Raises:
             StoreUnavailable: any error of the engine; nothing of `work` is stored.
         """
         self._demand_open()
-        result: T = await self._writer.submit(work)
+        result: T = await self._writer.submit(work, told)
         return result
 
     async def read(self, work: Callable[[SqliteConnection], T]) -> T:

@@ -35,6 +35,7 @@ class _Job:
     work: Callable[[SqliteConnection], Any]
     loop: asyncio.AbstractEventLoop
     result: asyncio.Future[Any]
+    told: Callable[[Any], None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +69,19 @@ class Writer:
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[SqliteConnection], Any]) -> asyncio.Future[Any]:
+    def submit(
+        self, work: Callable[[SqliteConnection], Any], told: Callable[[Any], None] | None = None
+    ) -> asyncio.Future[Any]:
         """Queue a piece of work; the future is done once its group is on disk.
 
-        The work is done even if the future is cancelled meanwhile. What is submitted in one turn of the loop is handed
+        The work is done even if the future is cancelled meanwhile; `told` gets its result in that case too, in the
+        loop, and None where it failed. What is submitted in one turn of the loop is handed
         over together: the thread neither begins with the first piece alone nor contends for the interpreter with those
         who still submit.
         """
         loop = asyncio.get_running_loop()
         result: asyncio.Future[Any] = loop.create_future()
-        job = _Job(work, loop, result)
+        job = _Job(work, loop, result, told)
         gathered = self._gathered.get(loop)
         if gathered is None:
             self._gathered[loop] = [job]
@@ -134,7 +138,7 @@ class Writer:
             outcomes = self._one_by_one(group)
         self._metrics.store_commit_seconds.observe(self._clock.monotonic() - started)
         for loop in {job.loop for job in group}:
-            done = [(job.result, outcome) for job, outcome in zip(group, outcomes, strict=True) if job.loop is loop]
+            done = [(job, outcome) for job, outcome in zip(group, outcomes, strict=True) if job.loop is loop]
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(_resolve, done)
 
@@ -211,11 +215,14 @@ def _unavailable(error: Exception) -> StoreUnavailable:
     return unavailable
 
 
-def _resolve(done: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for result, outcome in done:
-        if result.done():
+def _resolve(done: list[tuple[_Job, Any]]) -> None:
+    for job, outcome in done:
+        failed = isinstance(outcome, _Failed)
+        if job.told is not None:
+            job.told(None if failed else outcome)
+        if job.result.done():
             continue
-        if isinstance(outcome, _Failed):
-            result.set_exception(outcome.error)
+        if failed:
+            job.result.set_exception(outcome.error)
         else:
-            result.set_result(outcome)
+            job.result.set_result(outcome)

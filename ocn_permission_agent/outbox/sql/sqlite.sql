@@ -38,7 +38,10 @@ SELECT 1 WHERE FALSE;
 -- name: get_deliveries
 -- Waits and pauses that go on still are counted up to :now, and so is the time that a lane has waited for its turn since
 -- its provider returned.
-SELECT d.id, s.provider, p.address AS provider_address, s.agreement, d.state, d.attempts, d.next_attempt_at_us,
+SELECT d.id, d.envelope_id, d.lane_id, d.scope_id, l.channel_id, c.provider_id, s.agreement_block,
+       (SELECT a.started_at_us FROM attempts a WHERE a.delivery_id = d.id ORDER BY a.number DESC LIMIT 1)
+           AS started_at_us,
+       s.provider, p.address AS provider_address, s.agreement, d.state, d.attempts, d.next_attempt_at_us,
        d.expires_base_us
            + CASE WHEN d.fleeting THEN 0
              ELSE l.stood_still_us + c.stood_still_us
@@ -136,23 +139,18 @@ WHERE delivery_id = :delivery_id AND number = :number;
 -- name: drop_open_attempt
 DELETE FROM attempts WHERE delivery_id = :delivery_id AND ended_at_us IS NULL;
 
--- name: place_of
--- Where it is, how that stands, whether whoever has :lease holds it still, and what its end must know. `alone`: nothing
--- else of its lane was ever recorded after it, or came before it again.
-SELECT d.lane_id, l.channel_id, c.provider_id, c.paused_since_us, c.probe_at_us, c.pause_reason,
+-- name: standing_of
+-- How module and provider of a lane stand, and whether whoever has :lease holds it still for delivery :id. `alone`:
+-- nothing else of the lane was ever recorded after that, or came before it again.
+SELECT c.paused_since_us, c.probe_at_us, c.pause_reason,
        p.failures AS provider_failures, p.paused_since_us AS provider_paused_since_us,
        p.probe_at_us AS provider_probe_at_us, p.pause_reason AS provider_pause_reason,
-       d.envelope_id, d.scope_id, d.attempts, d.payload_until_us, s.agreement_block,
-       (SELECT a.started_at_us FROM attempts a WHERE a.delivery_id = d.id ORDER BY a.number DESC LIMIT 1)
-           AS started_at_us,
-       l.head_id = d.id AND l.newest_id = d.id AS alone,
+       l.head_id = :id AND l.newest_id = :id AS alone,
        1 AS held
-FROM deliveries d
-JOIN lanes l ON l.id = d.lane_id
-JOIN scopes s ON s.id = d.scope_id
+FROM lanes l
 JOIN channels c ON c.id = l.channel_id
 JOIN providers p ON p.id = c.provider_id
-WHERE d.id = :id;
+WHERE l.id = :lane_id;
 
 -- name: keep_pending
 UPDATE deliveries

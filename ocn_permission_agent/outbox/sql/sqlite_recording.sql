@@ -30,14 +30,15 @@ SELECT max(coalesce((SELECT max(id) FROM deliveries), 0),
            coalesce((SELECT max(through_id) FROM merged_sessions), 0)) AS id;
 
 -- name: find_lane
-SELECT l.id, l.newest_id, l.stood_still_us, l.held_since_us, n.recorded_at_us AS newest_at_us,
-       n.content_digest = ?2 AND n.state NOT IN ('withdrawn', 'expired') AS same_again
+SELECT l.id, l.newest_id, l.stood_still_us, l.held_since_us, l.head_id, l.collapse, l.resting_until_us,
+       (SELECT m.scope_id FROM merged_sessions m WHERE m.lane_id = l.id) AS merged_scope_id,
+       n.recorded_at_us AS newest_at_us, n.content_digest = ?2 AND n.state NOT IN ('withdrawn', 'expired') AS same_again
 FROM lanes l LEFT JOIN deliveries n ON n.id = l.newest_id
 WHERE l.key = ?1;
 
 -- name: add_lane
-INSERT INTO lanes (key, channel_id, customer_address, owner, object_id, head_id, due_at_us, newest_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO lanes (key, channel_id, customer_address, owner, object_id, head_id, due_at_us, newest_id, in_flight)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: find_alike
 -- What was withdrawn or expired never arrived, so it cannot be repeated.
@@ -56,15 +57,16 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: add_delivery
 INSERT INTO deliveries (id, envelope_id, lane_id, scope_id, state, fleeting, recorded_at_us, next_attempt_at_us,
-                        expires_base_us, ended_at_us, reason, content_digest, payload_until_us, forget_at_us)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+                        expires_base_us, ended_at_us, reason, content_digest, payload_until_us, forget_at_us, attempts)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: lane_has_grown
 -- The new delivery is the head if nothing else was owed in the lane.
 UPDATE lanes
 SET newest_id = ?1,
     due_at_us = CASE WHEN head_id IS NULL AND ?3 THEN max(?2, resting_until_us) ELSE due_at_us END,
-    head_id = CASE WHEN head_id IS NULL AND ?3 THEN ?1 ELSE head_id END
+    head_id = CASE WHEN head_id IS NULL AND ?3 THEN ?1 ELSE head_id END,
+    in_flight = max(in_flight, ?5)
 WHERE id = ?4;
 
 -- name: add_to_tally
@@ -86,4 +88,4 @@ INSERT INTO meta (key, value) VALUES ('spool', :mark) ON CONFLICT (key) DO UPDAT
 UPDATE deliveries SET attempts = attempts + 1 WHERE id = :delivery_id;
 
 -- name: begin_attempt
-INSERT INTO attempts (delivery_id, number, started_at_us) VALUES (:delivery_id, :number, :started_at_us);
+INSERT INTO attempts (delivery_id, number, started_at_us) VALUES (?, ?, ?);

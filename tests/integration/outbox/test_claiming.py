@@ -289,7 +289,10 @@ async def test_claims_do_not_look_at_what_waits_for_a_dead_service(outbox: Outbo
         plan = await outbox.plan_of(name, now=0)
         assert "SCAN l" not in plan.replace("SCAN l USING", "")  # SQLite
         assert "Seq Scan on lanes" not in plan  # PostgreSQL
-    for name, values in (("get_deliveries", {"ids": "[1, 2]", "now": 0}), ("place_of", {"id": 1, "lease": 0})):
+    for name, values in (
+        ("get_deliveries", {"ids": "[1, 2]", "now": 0}),
+        ("standing_of", {"lane_id": 1, "id": 1, "lease": 0}),
+    ):
         plan = await outbox.plan_of(name, **values)
         assert "Seq Scan on deliveries" not in plan
         assert "SCAN d" not in plan

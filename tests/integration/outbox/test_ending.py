@@ -16,9 +16,10 @@ from tests.outbox_fixtures import ANALYTICS, BILLING, a_plan, cdr, command, sess
 def both_endings(connection: Connection, outboxed: Outboxed, delivery: Delivery) -> tuple[Ending | None, Ending, bool]:
     decision = Decision(state=DeliveryState.DELIVERED, decided_at=outboxed.clock.now())
     sql = outboxed.store._sql
-    place = sql.rows(connection, "place_of", id=delivery.id, lease=delivery.lease)[0]
+    lane_id = delivery.place.lane_id
+    standing = sql.rows(connection, "standing_of", lane_id=lane_id, id=delivery.id, lease=delivery.lease)[0]
     read = read_ending(sql.rows(connection, "to_end", id=delivery.id)[0], decision)
-    return ending_of(delivery, place, decision), read, bool(place["alone"])
+    return ending_of(delivery, decision), read, bool(standing["alone"])
 
 
 @pytest.mark.parametrize("request_", [session(), session("PATCH"), cdr(), command()], ids=str)

@@ -96,7 +96,6 @@ class House:
     consent: Consent
     metrics: Metrics
     log: Lines
-    wakes: list[int]
 
     @property
     def address(self) -> tuple[str, int]:
@@ -120,14 +119,11 @@ async def a_house(
     node_settings: NodeSettings | None = None,
     intents_path: Path | None = None,
 ) -> AsyncIterator[House]:
-    metrics, log, wakes = Metrics(), Lines(), [0]
+    metrics, log = Metrics(), Lines()
     consent, outbox = consent or Consent(), outbox or Outbox()
     intents = Intents(intents_path or Path("nowhere"))
     if intents_path is not None:
         intents.open()
-
-    def wake() -> None:
-        wakes[0] += 1
 
     async with listening(node or RawNode()) as up:
         known = node_settings or NodeSettings(url="")
@@ -138,14 +134,13 @@ async def a_house(
             recorder=outbox,
             gaps=GapBook(clock=SystemClock(), metrics=metrics, log=log, journal=intents),
             intents=intents,
-            on_recorded=wake,
             clock=SystemClock(),
             metrics=metrics,
             log=log,
         )
         await proxy.start()
         try:
-            yield House(up, proxy, outbox, consent, metrics, log, wakes)
+            yield House(up, proxy, outbox, consent, metrics, log)
         finally:
             await proxy.stop(grace_seconds=1)
 

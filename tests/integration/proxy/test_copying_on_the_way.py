@@ -32,7 +32,6 @@ async def test_accepted_request_is_recorded_as_the_customer_said_it() -> None:
         assert (request.sender, request.receiver) == (Party("DE", "CPO"), Party("NL", "MSP"))
         assert (request.request_id, request.correlation_id) == ("r-1", "c-1")
         assert [delivery.provider for delivery in plan.deliveries] == [BILLING.provider]
-        assert house.wakes == [1]
         assert house.proxy.node_version_seen is NodeVersion.V1
 
 
