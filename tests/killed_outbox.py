@@ -72,7 +72,13 @@ class MortalDatabase(SqliteDatabase):
     fate: Fate
     purging = False
 
-    async def write(self, work: Callable[[SqliteConnection], T], told: Callable[[T | None], None] | None = None) -> T:
+    async def write(
+        self,
+        work: Callable[[SqliteConnection], T],
+        told: Callable[[T | None], None] | None = None,
+        *,
+        patient: bool = False,
+    ) -> T:
         purging = self.purging
 
         def mortal(connection: SqliteConnection) -> T:
@@ -80,7 +86,7 @@ class MortalDatabase(SqliteDatabase):
             self.fate.passes("during_purge" if purging else "before_commit")
             return value
 
-        return await super().write(mortal, told)
+        return await super().write(mortal, told, patient=patient)
 
 
 class MortalOutbox(SqliteOutbox):

@@ -86,12 +86,9 @@ class Settling:
             in_doubt=attempt is not None and attempt.verdict is AttemptVerdict.UNKNOWN,
         )
 
-    def free_lane(self, connection: Connection, lane_id: int, decision: Decision, *, empty: bool = False) -> bool:
-        """Offer the oldest that is pending, which may be the same as before; none where it is known to be `empty`.
-
-        Returns whether there is one.
-        """
-        head = None if empty else self._sql.row(connection, "next_in_lane", lane_id=lane_id)
+    def free_lane(self, connection: Connection, lane_id: int, decision: Decision) -> bool:
+        """Offer the oldest that is pending, which may be the same as before; whether there is one."""
+        head = self._sql.row(connection, "next_in_lane", lane_id=lane_id)
         self._sql.do(
             connection,
             "free_lane",
@@ -137,17 +134,71 @@ class Settling:
             raise LookupError(f"delivery {delivery_id} is not in the store")
         return read_ending(row, decision)
 
-    def _end(self, connection: Connection, ending: Ending, decision: Decision) -> None:
-        delivery_class = ending.delivery_class
+    def end_alone(
+        self,
+        connection: Connection,
+        delivery: Delivery,
+        attempt: Attempt,
+        decision: Decision,
+        *,
+        ending: Ending,
+        base: MergedSession | None,
+    ) -> None:
+        """End a delivery after an attempt, when nothing else waits in its lane: what nearly always happens, at once.
+
+        Args:
+            connection: inside a transaction.
+            delivery: whose attempt has ended.
+            attempt: how.
+            decision: its end.
+            ending: what that must know.
+            base: the session of its lane before.
+        """
+        keep_until, forget = self._until(ending, decision)
+        self._ledger.enter(connection, ending.outcome)
+        session, merged = _AS_BEFORE, None
+        if _is_followed(ending, decision):
+            session, merged = _moved(base, ending, decision, empty=True)
+        self._sql.do(
+            connection,
+            "end_alone",
+            id=delivery.id,
+            number=delivery.attempts,
+            attempt_ended_at_us=to_us(attempt.ended_at),
+            verdict=attempt.verdict.value,
+            http_status=attempt.http_status,
+            ocpi_status=attempt.ocpi_status,
+            detail=attempt.detail,
+            state=decision.state.value,
+            reason=decision.reason,
+            now=to_us(decision.decided_at),
+            payload_until_us=0 if keep_until is None else to_us(keep_until),
+            forget_at_us=to_us(forget),
+            released_id=ending.envelope_id if keep_until is None else None,
+            lane_id=ending.lane_id,
+            collapse=decision.collapse,
+            resting_until_us=0 if decision.resting_until is None else to_us(decision.resting_until),
+            session=session,
+            scope_id=ending.scope_id,
+            through_id=None if merged is None else merged.through_id,
+            body=None if merged is None else merged.body,
+        )
+
+    def _until(self, ending: Ending, decision: Decision) -> tuple[datetime | None, datetime]:
+        """How long payload and row are kept of what has ended."""
         keep_until = payload_until(
             decision.state,
             ended_at=decision.decided_at,
-            fleeting=delivery_class is DeliveryClass.EPHEMERAL,
+            fleeting=ending.delivery_class is DeliveryClass.EPHEMERAL,
             settings=self._settings,
         )
         forget = forget_at(
-            delivery_class, ended_at=decision.decided_at, payload_until=keep_until, settings=self._settings
+            ending.delivery_class, ended_at=decision.decided_at, payload_until=keep_until, settings=self._settings
         )
+        return keep_until, forget
+
+    def _end(self, connection: Connection, ending: Ending, decision: Decision) -> None:
+        keep_until, forget = self._until(ending, decision)
         self._ledger.enter(connection, ending.outcome)
         self._sql.do(
             connection,
@@ -159,7 +210,7 @@ class Settling:
             payload_until_us=0 if keep_until is None else to_us(keep_until),
             forget_at_us=to_us(forget),
         )
-        if delivery_class is DeliveryClass.SESSION and decision.state not in _NOT_FOLLOWED:
+        if _is_followed(ending, decision):
             self._follow(connection, ending, decision)
         if keep_until is None and ending.payload_kept:
             if ending.stands_for_others:
@@ -167,20 +218,14 @@ class Settling:
             self._sql.do(connection, "release_payload", envelope_id=ending.envelope_id)
 
     def _follow(self, connection: Connection, ending: Ending, decision: Decision) -> None:
-        """The session as a whole moves on with what was said, delivered or not; it is erased when it is over."""
+        """The session as a whole moves on with what was said."""
         lane_id = ending.lane_id
         base = self.merged_of(connection, lane_id, scope_id=ending.scope_id)
-        said = Said(id=ending.id, method=ending.outcome.method, body=ending.outcome.body)
-        merged = follow(base, said)
-        over = (
-            merged is not None
-            and decision.state is DeliveryState.DELIVERED
-            and is_over(merged)
-            and self._sql.row(connection, "next_in_lane", lane_id=lane_id) is None
-        )
-        if merged is None or over:
+        empty = self._sql.row(connection, "next_in_lane", lane_id=lane_id) is None
+        session, merged = _moved(base, ending, decision, empty=empty)
+        if session == _OVER:
             self._sql.do(connection, "drop_merged", lane_id=lane_id)
-        elif merged != base:
+        elif session == _MOVED and merged is not None:
             self.put_merged(connection, lane_id, ending.scope_id, merged, decision.decided_at)
 
     def merged_of(self, connection: Connection, lane_id: int, *, scope_id: int) -> MergedSession | None:
@@ -205,5 +250,23 @@ class Settling:
         )
 
 
+#: what becomes of the session of a lane, as `end_alone` is told
+_AS_BEFORE, _MOVED, _OVER = "as before", "moved", "over"
 #: ends that leave the session as a whole alone: consent for it is over, or it is in what supersedes it
 _NOT_FOLLOWED = frozenset({DeliveryState.WITHDRAWN, DeliveryState.SUPERSEDED})
+
+
+def _is_followed(ending: Ending, decision: Decision) -> bool:
+    return ending.delivery_class is DeliveryClass.SESSION and decision.state not in _NOT_FOLLOWED
+
+
+def _moved(
+    base: MergedSession | None, ending: Ending, decision: Decision, *, empty: bool
+) -> tuple[str, MergedSession | None]:
+    """What becomes of a session with one more copy, delivered or not; it is erased when it is over."""
+    merged = follow(base, Said(id=ending.id, method=ending.outcome.method, body=ending.outcome.body))
+    if merged is None:
+        return _OVER, None
+    if empty and decision.state is DeliveryState.DELIVERED and is_over(merged):
+        return _OVER, None
+    return (_AS_BEFORE, None) if merged == base else (_MOVED, merged)

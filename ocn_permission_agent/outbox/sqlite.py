@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.metrics import Metrics
@@ -19,6 +20,9 @@ from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.store.database import Connection
 from ocn_permission_agent.store.sql import Sql
 from ocn_permission_agent.store.sqlite import SqliteDatabase
+from ocn_permission_agent.store.statements import load_statements
+
+T = TypeVar("T")
 
 
 class SqliteOutbox(StoredOutbox):
@@ -34,6 +38,7 @@ class SqliteOutbox(StoredOutbox):
     def __init__(
         self, database: SqliteDatabase, *, settings: DeliverySettings, ledger: Ledger, metrics: Metrics
     ) -> None:
+        self._file = database
         self._of_sqlite = _Recording(database, settings)
         super().__init__(
             database,
@@ -45,6 +50,7 @@ class SqliteOutbox(StoredOutbox):
             metrics=metrics,
         )
         self._starting = Sql.of("outbox", "sqlite", "recording")
+        database.make_at_hand(tuple(load_statements("ocn_permission_agent.outbox", "sql/sqlite_steps.sql").values()))
 
     async def start(self, delivery: Delivery, *, at: datetime) -> Delivery:
         """See `OutboxStore.start`."""
@@ -63,6 +69,9 @@ class SqliteOutbox(StoredOutbox):
     ) -> int:
         """See `express.BeginningStore`."""
         return self._counted(plan, await self._of_sqlite.record_and_begin(plan, begin, told))
+
+    async def _write_about(self, delivery: Delivery, work: Callable[[Connection], T]) -> T:  # noqa: ARG002  one agent
+        return await self._file.write(work, patient=True)
 
 
 class _Recording:

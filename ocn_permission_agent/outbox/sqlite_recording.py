@@ -19,6 +19,10 @@ from ocn_permission_agent.outbox.spool import Mark
 from ocn_permission_agent.store.database import Connection, Row
 from ocn_permission_agent.store.sql import Sql
 
+#: in place of what is there already; see sqlite_steps.sql
+_NO_ENVELOPE = (None,) * 17
+_NO_LANE = (None,) * 5
+
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
@@ -68,6 +72,7 @@ class Recording:
         self._planning = planning
         self._scopes: dict[ScopeKey, _Scope] = {}
         self._newest_id: int | None = None
+        self._newest_lane: int | None = None
         self._grown: Counter[int] = Counter()
 
     def forget(self) -> None:
@@ -77,7 +82,7 @@ class Recording:
     def undo(self) -> None:
         """What was written last is rolled back."""
         self._scopes.clear()
-        self._newest_id = None
+        self._newest_id = self._newest_lane = None
         self._grown.clear()
 
     def tally(self, connection: Connection) -> None:
@@ -149,55 +154,55 @@ class Recording:
         return None if row is None else Earlier(delivery_id=row["id"], recorded_at=from_us(row["recorded_at_us"]))
 
     def _add(self, connection: Connection, prepared: Prepared, due: list[_Due]) -> tuple[Delivery, ...]:
-        first_id, recorded_at_us = self._next_id(connection), prepared.recorded_at_us
-        connection.execute(self._sql["add_envelope"], (first_id, len(due), len(due), recorded_at_us, *prepared.columns))
+        first_id, at_us = self._next_id(connection), prepared.recorded_at_us
         fleeting = prepared.delivery_class is DeliveryClass.EPHEMERAL
         begun: list[Delivery] = []
+        envelope: tuple[object, ...] = (len(due), *prepared.columns)
         for delivery_id, each in enumerate(due, start=first_id):
-            lane_id, stood_still_us = self._join_lane(connection, each, delivery_id, recorded_at_us)
+            lane_id, lane_columns, lane_stood_still_us = self._lane_of(connection, each, at_us)
+            stood_still_us = each.scope.stood_still_by(at_us) + lane_stood_still_us
             end = self._planning.conflict(prepared) if each.conflict else Planning.PENDING
             values = (
+                *envelope,
+                lane_id,
+                *lane_columns,
+                None if each.conflict else delivery_id,
+                each.begins,
                 delivery_id,
                 first_id,
-                lane_id,
                 each.scope.scope_id,
                 end.state,
                 fleeting,
-                recorded_at_us,
-                recorded_at_us,
-                recorded_at_us + prepared.window_us - (0 if fleeting else stood_still_us),
+                at_us,
+                at_us + prepared.window_us - (0 if fleeting else stood_still_us),
                 end.ended_at_us,
                 end.reason,
                 prepared.digest,
                 end.payload_until_us,
                 end.forget_at_us,
-                each.begins,
             )
-            connection.execute(self._sql["add_delivery"], values)
+            connection.execute(self._sql["add_copy"], values)
+            envelope = _NO_ENVELOPE
             if each.conflict:
                 self._sql.do(connection, "add_parked_to_tally", scope_id=each.scope.scope_id)
             else:
                 self._grown[each.scope.scope_id] += 1
             if each.begins:
-                connection.execute(self._sql["begin_attempt"], (delivery_id, 1, recorded_at_us))
                 begun.append(_begun(prepared, each, delivery_id, envelope_id=first_id, lane_id=lane_id))
         self._newest_id = first_id + len(due) - 1
         return tuple(begun)
 
-    def _join_lane(self, connection: Connection, due: _Due, delivery_id: int, recorded_at_us: int) -> tuple[int, int]:
-        """The lane of a new delivery, its head if nothing else is owed; and how long its windows have stood still."""
-        stood_still_us = due.scope.stood_still_by(recorded_at_us)
+    def _lane_of(self, connection: Connection, due: _Due, at_us: int) -> tuple[int, tuple[object, ...], int]:
+        """The lane of a new delivery, its columns if it is new, and how long its windows have stood still."""
         if due.lane is None:
             lane = due.planned.lane
-            head = (None, None) if due.conflict else (delivery_id, recorded_at_us)
-            names = (due.key, due.scope.channel_id, lane.customer_address, lane.owner, lane.object_id)
-            added = connection.execute(self._sql["add_lane"], (*names, *head, delivery_id, due.begins))
-            return added.lastrowid or 0, stood_still_us
-        lane_id: int = due.lane["id"]
-        grown = (delivery_id, recorded_at_us, not due.conflict, lane_id, due.begins)
-        connection.execute(self._sql["lane_has_grown"], grown)
-        held_us = going_on(due.lane["held_since_us"], recorded_at_us)
-        return lane_id, stood_still_us + due.lane["stood_still_us"] + held_us
+            if self._newest_lane is None:
+                self._newest_lane = int(connection.execute(self._sql["newest_lane"]).fetchone()["id"])
+            self._newest_lane += 1
+            columns = (due.key, due.scope.channel_id, lane.customer_address, lane.owner, lane.object_id)
+            return self._newest_lane, columns, 0
+        held_us = going_on(due.lane["held_since_us"], at_us)
+        return due.lane["id"], _NO_LANE, due.lane["stood_still_us"] + held_us
 
     def _next_id(self, connection: Connection) -> int:
         if self._newest_id is None:

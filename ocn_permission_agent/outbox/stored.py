@@ -18,7 +18,7 @@ from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.breaker import Breaker
 from ocn_permission_agent.outbox.claiming import Claiming, Holding, lost_to_another
-from ocn_permission_agent.outbox.ending import ending_of
+from ocn_permission_agent.outbox.ending import Ending, ending_of
 from ocn_permission_agent.outbox.grouping import Verdicts
 from ocn_permission_agent.outbox.model import Attempt, CopyPlan, Delivery, DeliveryState, Place
 from ocn_permission_agent.outbox.module_pause import ModulePause
@@ -30,6 +30,7 @@ from ocn_permission_agent.outbox.rows import (
     read_scope,
     to_us,
 )
+from ocn_permission_agent.outbox.session_merge import MergedSession
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.settling import Ledger, Settling
 from ocn_permission_agent.outbox.spool import Mark
@@ -160,20 +161,35 @@ class StoredOutbox(ABC):
             if row is None or not row["held"]:
                 raise lost_to_another(delivery)
             standing = self._standing(connection, place, row, breaker_step, pause_step)
-            if attempt is None:
-                self._settling.drop_open_attempt(connection, delivery)
+            ending = ending_of(delivery, decision) if decision.due_at is None else None
+            if ending is not None and attempt is not None and row["alone"]:
+                base = _session_in(row, place)
+                self._settling.end_alone(connection, delivery, attempt, decision, ending=ending, base=base)
+                waits = False
             else:
-                self._settling.end_attempt(connection, delivery, attempt)
-            known = ending_of(delivery, decision) if decision.due_at is None else None
-            self._settling.decide(connection, delivery.id, decision, attempt=attempt, known=known)
-            empty = decision.due_at is None and bool(row["alone"])
-            waits = self._settling.free_lane(connection, place.lane_id, decision, empty=empty)
+                waits = self._settle_in_steps(connection, delivery, decision, attempt, ending)
             if standing.changed:
                 self._settling.stand(connection, place, standing, now=decision.decided_at)
                 self._recording.forget()
             return replace(standing, waits=True) if waits else standing
 
         return await self._write_about(delivery, work)
+
+    def _settle_in_steps(
+        self,
+        connection: Connection,
+        delivery: Delivery,
+        decision: Decision,
+        attempt: Attempt | None,
+        ending: Ending | None,
+    ) -> bool:
+        """Write an attempt, a decision and whose turn it is in the lane; whether that is anybody's."""
+        if attempt is None:
+            self._settling.drop_open_attempt(connection, delivery)
+        else:
+            self._settling.end_attempt(connection, delivery, attempt)
+        self._settling.decide(connection, delivery.id, decision, attempt=attempt, known=ending)
+        return self._settling.free_lane(connection, delivery.place.lane_id, decision)
 
     async def recover(self, now: datetime) -> tuple[Interrupted, ...]:
         """See `OutboxStore.recover`."""
@@ -301,9 +317,9 @@ class StoredOutbox(ABC):
 
     # --------------------------------------------------------------------------------------------------------------
 
-    async def _write_about(self, delivery: Delivery, work: Callable[[Connection], T]) -> T:  # noqa: ARG002  where it matters
-        """Write something about a delivery. If its lane is not held any more, `work` tells before it writes."""
-        return await self._database.write(work)
+    @abstractmethod
+    async def _write_about(self, delivery: Delivery, work: Callable[[Connection], T]) -> T:
+        """Write how a delivery stands, which nobody waits for. If its lane is lost, `work` tells before it writes."""
 
     def _standing(
         self,
@@ -343,3 +359,10 @@ class StoredOutbox(ABC):
         while done := await self._database.write(work):
             total += done
         return total
+
+
+def _session_in(row: Row, place: Place) -> MergedSession | None:
+    """The session of a lane, from the columns of `standing_of`, as far as it was said under the same scope."""
+    if row["merged_scope_id"] != place.scope_id:
+        return None
+    return MergedSession(through_id=row["merged_through_id"], body=row["merged_body"])

@@ -1,7 +1,7 @@
 """The store's file for looking only: beside a running agent or without one. Nothing in it changes."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -43,13 +43,22 @@ class ReadOnlyDatabase(SqliteDatabase):
         """See `SqliteDatabase.read`."""
         return self._in_snapshot(work)
 
-    async def write(self, work: Callable[[SqliteConnection], T], told: Callable[[T | None], None] | None = None) -> T:  # noqa: ARG002  nothing is ever written
+    async def write(
+        self,
+        work: Callable[[SqliteConnection], T],
+        told: Callable[[T | None], None] | None = None,  # noqa: ARG002  nothing is ever written
+        *,
+        patient: bool = False,  # noqa: ARG002
+    ) -> T:
         """Run what may turn out to be reading only.
 
         Raises:
             StoreUnavailable: it was writing.
         """
         return self._in_snapshot(work)
+
+    def make_at_hand(self, statements: Sequence[str]) -> None:
+        """Nothing is ever written."""
 
     def on_undone(self, told: Callable[[], None]) -> None:
         """Nothing is ever written, nor undone."""

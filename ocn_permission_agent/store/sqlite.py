@@ -74,18 +74,25 @@ class SqliteDatabase:
         database.migrated = tuple(steps[len(steps) - taken :])
         return database
 
-    async def write(self, work: Callable[[SqliteConnection], T], told: Callable[[T | None], None] | None = None) -> T:
+    async def write(
+        self,
+        work: Callable[[SqliteConnection], T],
+        told: Callable[[T | None], None] | None = None,
+        *,
+        patient: bool = False,
+    ) -> T:
         """Run `work` in the writer thread, in a transaction shared with others; returns once it is on disk.
 
         If `work` raises, only what it did is undone and the exception comes back. It must not begin, commit or roll
         back anything itself, may be run twice (what it did the first time is undone before), and runs even when the
-        caller is cancelled meanwhile: `told` hears of its result in any case, and gets None where there is none.
+        caller is cancelled meanwhile: `told` hears of its result in any case, and gets None where there is none. What
+        is `patient` may wait for a few milliseconds until others share its transaction.
 
         Raises:
             StoreUnavailable: any error of the engine; nothing of `work` is stored.
         """
         self._demand_open()
-        result: T = await self._writer.submit(work, told)
+        result: T = await self._writer.submit(work, told, patient=patient)
         return result
 
     async def read(self, work: Callable[[SqliteConnection], T]) -> T:
@@ -96,6 +103,10 @@ class SqliteDatabase:
         """
         self._demand_open()
         return await asyncio.get_running_loop().run_in_executor(self._reader, _read, self._reading, work)
+
+    def make_at_hand(self, statements: Sequence[str]) -> None:
+        """Have temporary views and triggers made on the writing connection, before the next transaction."""
+        self._writer.make_at_hand(statements)
 
     def on_undone(self, told: Callable[[], None]) -> None:
         """Tell `told`, in the writer's thread, whenever something that was written is undone: a piece, or a group.
@@ -175,6 +186,7 @@ def _connect(path: Path, undo: contextlib.ExitStack) -> SqliteConnection:
     undo.callback(connection.close)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     return connection
 

@@ -15,7 +15,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,8 @@ from ocn_permission_agent.store.sqlite_connection import SqliteConnection
 
 #: pieces of one transaction, or a few more; bounds how long the first of a group waits for the last
 _GROUP_LIMIT = 1_000
+#: how long what nobody waits for may wait for others to share a commit with
+_PATIENCE_SECONDS = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,35 +66,46 @@ class Writer:
         self._metrics = metrics
         self._jobs: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         self._gathered: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+        #: those in which what was gathered is to be handed over at the end of this turn
+        self._hurried: set[asyncio.AbstractEventLoop] = set()
         self._undone: list[Callable[[], None]] = []
         self._before_commit: list[Callable[[SqliteConnection], None]] = []
+        self._to_make: list[str] = []
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
 
     def submit(
-        self, work: Callable[[SqliteConnection], Any], told: Callable[[Any], None] | None = None
+        self,
+        work: Callable[[SqliteConnection], Any],
+        told: Callable[[Any], None] | None = None,
+        *,
+        patient: bool = False,
     ) -> asyncio.Future[Any]:
         """Queue a piece of work; the future is done once its group is on disk.
 
         The work is done even if the future is cancelled meanwhile; `told` gets its result in that case too, in the
-        loop, and None where it failed. What is submitted in one turn of the loop is handed
+        loop, and None where it failed. What nobody waits for is `patient`: it goes with the next that is not, or with
+        others after a few milliseconds. What is submitted in one turn of the loop is handed
         over together: the thread neither begins with the first piece alone nor contends for the interpreter with those
         who still submit.
         """
         loop = asyncio.get_running_loop()
         result: asyncio.Future[Any] = loop.create_future()
         job = _Job(work, loop, result, told)
-        gathered = self._gathered.get(loop)
-        if gathered is None:
-            self._gathered[loop] = [job]
+        gathered = self._gathered.setdefault(loop, [])
+        gathered.append(job)
+        if not patient and loop not in self._hurried:
+            self._hurried.add(loop)
             loop.call_soon(self.hand_over)
-        else:
-            gathered.append(job)
+        elif patient and len(gathered) == 1:
+            loop.call_later(_PATIENCE_SECONDS, self.hand_over)
         return result
 
     def hand_over(self) -> None:
         """Give the thread what was gathered in the running loop."""
-        gathered = self._gathered.pop(asyncio.get_running_loop(), None)
+        loop = asyncio.get_running_loop()
+        self._hurried.discard(loop)
+        gathered = self._gathered.pop(loop, None)
         if gathered is not None:
             self._jobs.put(gathered)
 
@@ -103,6 +116,10 @@ class Writer:
     def before_commit(self, work: Callable[[SqliteConnection], None]) -> None:
         """See `database.Database.before_commit`."""
         self._before_commit.append(work)
+
+    def make_at_hand(self, statements: Sequence[str]) -> None:
+        """See `sqlite.SqliteDatabase.make_at_hand`."""
+        self._to_make = [*self._to_make, *statements]
 
     def close(self) -> None:
         """Finish what was handed over, then close the connection. Blocks; nothing may be submitted any more."""
@@ -146,6 +163,10 @@ class Writer:
         """Run a group whose pieces all succeed; None, and nothing done, where one of them did not."""
         connection = self._connection
         try:
+            while self._to_make:
+                # Outside of a transaction: what is rolled back would take it along.
+                connection.execute(self._to_make[0])
+                self._to_make = self._to_make[1:]
             connection.execute("BEGIN IMMEDIATE")
             try:
                 outcomes = [job.work(connection) for job in group]

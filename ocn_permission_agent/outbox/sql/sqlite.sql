@@ -141,16 +141,27 @@ DELETE FROM attempts WHERE delivery_id = :delivery_id AND ended_at_us IS NULL;
 
 -- name: standing_of
 -- How module and provider of a lane stand, and whether whoever has :lease holds it still for delivery :id. `alone`:
--- nothing else of the lane was ever recorded after that, or came before it again.
+-- nothing else of the lane was ever recorded after that, or came before it again. The session of the lane, if there is
+-- one, comes along.
 SELECT c.paused_since_us, c.probe_at_us, c.pause_reason,
        p.failures AS provider_failures, p.paused_since_us AS provider_paused_since_us,
        p.probe_at_us AS provider_probe_at_us, p.pause_reason AS provider_pause_reason,
+       m.scope_id AS merged_scope_id, m.through_id AS merged_through_id, m.body AS merged_body,
        l.head_id = :id AND l.newest_id = :id AS alone,
        1 AS held
 FROM lanes l
 JOIN channels c ON c.id = l.channel_id
 JOIN providers p ON p.id = c.provider_id
+LEFT JOIN merged_sessions m ON m.lane_id = l.id
 WHERE l.id = :lane_id;
+
+-- name: end_alone
+-- All that follows from the last attempt of a delivery that has its lane for itself: as `end_attempt`, `end_delivery`,
+-- `release_payload`, `put_merged` or `drop_merged`, and `free_lane`.
+INSERT INTO ended_alone
+VALUES (:id, :number, :attempt_ended_at_us, :verdict, :http_status, :ocpi_status, :detail, :state, :reason, :now,
+        :payload_until_us, :forget_at_us, :released_id, :lane_id, :collapse, :resting_until_us, :session, :scope_id,
+        :through_id, :body);
 
 -- name: keep_pending
 UPDATE deliveries

@@ -29,6 +29,9 @@ VALUES (:channel_id, :customer_address, :provider, :agreement, :agreement_block,
 SELECT max(coalesce((SELECT max(id) FROM deliveries), 0),
            coalesce((SELECT max(through_id) FROM merged_sessions), 0)) AS id;
 
+-- name: newest_lane
+SELECT coalesce(max(id), 0) AS id FROM lanes;
+
 -- name: find_lane
 SELECT l.id, l.newest_id, l.stood_still_us, l.held_since_us, l.head_id, l.collapse, l.resting_until_us,
        (SELECT m.scope_id FROM merged_sessions m WHERE m.lane_id = l.id) AS merged_scope_id,
@@ -36,9 +39,10 @@ SELECT l.id, l.newest_id, l.stood_still_us, l.held_since_us, l.head_id, l.collap
 FROM lanes l LEFT JOIN deliveries n ON n.id = l.newest_id
 WHERE l.key = ?1;
 
--- name: add_lane
-INSERT INTO lanes (key, channel_id, customer_address, owner, object_id, head_id, due_at_us, newest_id, in_flight)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+-- name: add_copy
+-- See sqlite_steps.sql for the order of the columns.
+INSERT INTO added_copies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+                                 ?, ?, ?, ?, ?, ?, ?);
 
 -- name: find_alike
 -- What was withdrawn or expired never arrived, so it cannot be repeated.
@@ -48,26 +52,6 @@ ORDER BY id DESC LIMIT 1;
 
 -- name: find_any
 SELECT id FROM deliveries WHERE lane_id = ? AND state NOT IN ('withdrawn', 'expired') LIMIT 1;
-
--- name: add_envelope
-INSERT INTO envelopes (id, copies, needed, recorded_at_us, customer, customer_address, method, module, interface_role,
-                       kind, version, segments, url_path, sender, receiver, request_id, correlation_id, body, query,
-                       ocn_signature)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
-
--- name: add_delivery
-INSERT INTO deliveries (id, envelope_id, lane_id, scope_id, state, fleeting, recorded_at_us, next_attempt_at_us,
-                        expires_base_us, ended_at_us, reason, content_digest, payload_until_us, forget_at_us, attempts)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
-
--- name: lane_has_grown
--- The new delivery is the head if nothing else was owed in the lane.
-UPDATE lanes
-SET newest_id = ?1,
-    due_at_us = CASE WHEN head_id IS NULL AND ?3 THEN max(?2, resting_until_us) ELSE due_at_us END,
-    head_id = CASE WHEN head_id IS NULL AND ?3 THEN ?1 ELSE head_id END,
-    in_flight = max(in_flight, ?5)
-WHERE id = ?4;
 
 -- name: add_to_tally
 INSERT INTO tallies (scope_id, state, n) VALUES (?1, 'pending', ?2)
