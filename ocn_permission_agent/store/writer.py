@@ -26,6 +26,8 @@ from ocn_permission_agent.store.sqlite_connection import SqliteConnection
 
 #: pieces of one transaction, or a few more; bounds how long the first of a group waits for the last
 _GROUP_LIMIT = 1_000
+#: from one hand-over to the next, so that there are not many small commits where a few larger ones would do
+_PACE_SECONDS = 0.002
 #: how long what nobody waits for may wait for others to share a commit with
 _PATIENCE_SECONDS = 0.002
 
@@ -68,6 +70,7 @@ class Writer:
         self._gathered: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
         #: those in which what was gathered is to be handed over at the end of this turn
         self._hurried: set[asyncio.AbstractEventLoop] = set()
+        self._handed_over_at = 0.0
         self._undone: list[Callable[[], None]] = []
         self._before_commit: list[Callable[[SqliteConnection], None]] = []
         self._to_make: list[str] = []
@@ -96,7 +99,11 @@ class Writer:
         gathered.append(job)
         if not patient and loop not in self._hurried:
             self._hurried.add(loop)
-            loop.call_soon(self.hand_over)
+            wait = self._handed_over_at + _PACE_SECONDS - loop.time()
+            if wait > 0:
+                loop.call_later(wait, self.hand_over)
+            else:
+                loop.call_soon(self.hand_over)
         elif patient and len(gathered) == 1:
             loop.call_later(_PATIENCE_SECONDS, self.hand_over)
         return result
@@ -107,6 +114,7 @@ class Writer:
         self._hurried.discard(loop)
         gathered = self._gathered.pop(loop, None)
         if gathered is not None:
+            self._handed_over_at = loop.time()
             self._jobs.put(gathered)
 
     def on_undone(self, told: Callable[[], None]) -> None:
