@@ -21,6 +21,7 @@ from ocn_permission_agent.ocn.keys import OperatorKey
 from ocn_permission_agent.ocpi.request import OcpiRequest
 from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.dispatcher import Dispatcher
+from ocn_permission_agent.outbox.express import Express
 from ocn_permission_agent.outbox.model import Attempt, DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
@@ -94,8 +95,8 @@ class MortalOutbox(SqliteOutbox):
 
     fate: Fate
 
-    async def record(self, plan: Any) -> int:
-        stored = await super().record(plan)
+    async def record_and_begin(self, plan: Any, **how: Any) -> int:
+        stored = await super().record_and_begin(plan, **how)
         self.fate.passes("after_commit")
         return stored
 
@@ -129,19 +130,28 @@ class MortalCourier(Courier):
         return attempt
 
 
+class Unhurried:
+    """Lets nothing leave before it is claimed."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.board, self.wake = dispatcher.board, dispatcher.wake
+
+    def seats_for(self, plan: Any) -> tuple[Any, ...]:
+        return ()
+
+
 class Customers:
     """Say one thing after the other, each waiting for its answer; half of them sessions, half CDRs."""
 
-    def __init__(self, store: SqliteOutbox, run: str, on_recorded: Callable[[], None]) -> None:
-        self._store, self._run, self._on_recorded = store, run, on_recorded
+    def __init__(self, outbox: Express, run: str) -> None:
+        self._outbox, self._run = outbox, run
 
     async def speak(self, number: int) -> None:
         clock = SystemClock()
         for step in range(10**9):
             name = f"r{self._run}-{number}-{step // 8 if number % 2 else step}"
             request = self._session(name, step % 8) if number % 2 else cdr(name)
-            await self._store.record(a_plan(request, at=clock.now()))
-            self._on_recorded()
+            await self._outbox.record(a_plan(request, at=clock.now()))
             sys.stdout.write(f"session {name} {step % 8}\n" if number % 2 else f"cdr {name} 0\n")
             sys.stdout.flush()
             await asyncio.sleep(_PAUSE_SECONDS)
@@ -185,7 +195,9 @@ async def main(path: str, url: str, run: str, moment: str, count: int) -> None:
                     await lines.news.get()
                 await dispatcher.stop(1)
                 return
-            customers = Customers(store, run, dispatcher.wake)
+            # Where the death of a claim is wanted, everything is claimed.
+            sender = Unhurried(dispatcher) if moment in {"after_claim", "after_start"} else dispatcher
+            customers = Customers(Express(outbox=store, sender=sender), run)
             for number in range(_CUSTOMERS):
                 group.create_task(customers.speak(number))
             while True:

@@ -12,6 +12,7 @@ from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.dispatcher import Dispatcher
+from ocn_permission_agent.outbox.express import Express
 from ocn_permission_agent.outbox.model import Attempt, Delivery, Envelope, PlannedDelivery
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.stored import StoredOutbox
@@ -39,6 +40,7 @@ class Carrier:
         self.ending = ending
         self.begun: list[Delivery] = []
         self.active: Counter[Party] = Counter()
+        self.closed_to: set[Party] = set()
 
     async def prepare(self, delivery: Delivery) -> Ready | Decision:
         self.active[delivery.provider] += 1
@@ -48,7 +50,7 @@ class Carrier:
         return None
 
     def may_leave(self, envelope: Envelope, planned: PlannedDelivery) -> bool:
-        return True
+        return planned.provider not in self.closed_to
 
     async def send(self, ready: Ready) -> Attempt:
         delivery = cast("Prepared", ready).delivery
@@ -70,6 +72,10 @@ class Dispatching:
     carrier: Carrier
     lines: Lines
     waiting: set[Party] = field(default_factory=set)
+
+    @property
+    def express(self) -> Express:
+        return Express(outbox=self.store, sender=self.dispatcher)
 
     async def rest(self) -> None:
         """Until nothing happens any more without the clock: all that could be tried was tried."""

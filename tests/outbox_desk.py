@@ -55,7 +55,10 @@ class Outboxed:
             return
         delivery = await self.store.start(delivery, at=self.clock.now())
         self.sent.append(delivery)
-        attempt = answering(delivery)
+        await self.settle(delivery, answering(delivery))
+
+    async def settle(self, delivery: Delivery, attempt: Attempt) -> None:
+        """As the dispatcher does after an attempt."""
         decision = after_attempt(delivery, attempt, settings=self.settings, spread=0.5)
         not_set_up = decision.wait is Wait.PAUSED
         await self.store.settle(
