@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.metrics import Metrics
-from ocn_permission_agent.net.client import HttpTransport
+from ocn_permission_agent.net.own import OwnNode
 from ocn_permission_agent.ocn.keys import OperatorKey
 from ocn_permission_agent.ocpi.request import OcpiRequest
 from ocn_permission_agent.outbox.courier import Courier
@@ -168,7 +168,7 @@ async def main(path: str, url: str, run: str, moment: str, count: int) -> None:
     database = await MortalDatabase.open(Path(path), metrics=metrics, clock=clock)
     assert isinstance(database, MortalDatabase)
     store = MortalOutbox(database, settings=SETTINGS, ledger=LedgerStore(database), metrics=metrics)
-    async with HttpTransport.trusted() as transport:
+    async with OwnNode(url=url, clock=SystemClock()) as transport:
         courier = MortalCourier(
             view=StatedView(),
             versions=SameVersion(),

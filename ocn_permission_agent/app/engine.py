@@ -107,7 +107,7 @@ async def open_engine(
     own = await opened.enter_async_context(
         OwnNode(url=config.node.url, tls=node_context(config.node.ca_file), clock=clock)
     )
-    remote = await opened.enter_async_context(HttpTransport.guarded(config.network))
+    remote = await opened.enter_async_context(HttpTransport(config.network))
     ledger = LedgerStore(database)
     casework = StoredCasework(database, settings=config.delivery, ledger=ledger)
     outbox = outbox_on(

@@ -7,7 +7,6 @@ deny table admits, checked on the very socket that is connected, so that nothing
 import asyncio
 import errno
 import socket
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -54,35 +53,17 @@ class _Progress:
 
 
 class HttpTransport:
-    """Posts, and answers with a value whatever happens.
+    """Sends requests to URLs from the registry, and answers with a value whatever happens.
 
     Args:
-        guard: rules for URLs from the registry; None for URLs that come from the operator.
-        tls: how https is verified; None for the system's certificates.
+        guard: what is called at all.
         resolver: of names; None for the system's.
     """
 
-    def __init__(
-        self,
-        *,
-        guard: NetworkSettings | None,
-        tls: ssl.SSLContext | None = None,
-        resolver: AbstractResolver | None = None,
-    ) -> None:
+    def __init__(self, guard: NetworkSettings, *, resolver: AbstractResolver | None = None) -> None:
         self._guard = guard
         self._resolver = resolver
-        self._tls = tls
         self._session: ClientSession | None = None
-
-    @classmethod
-    def trusted(cls, *, tls: ssl.SSLContext | None = None) -> Self:
-        """For the operator's own node."""
-        return cls(guard=None, tls=tls)
-
-    @classmethod
-    def guarded(cls, settings: NetworkSettings, *, resolver: AbstractResolver | None = None) -> Self:
-        """For URLs from the registry."""
-        return cls(guard=settings, resolver=resolver)
 
     async def __aenter__(self) -> Self:
         return self
@@ -109,12 +90,6 @@ class HttpTransport:
             timeout_seconds: for everything, the answer's body included.
         """
         return await self._call(method, url, headers=headers, body=body or None, timeout_seconds=timeout_seconds)
-
-    async def post(
-        self, url: str, *, headers: Mapping[str, str], body: bytes, timeout_seconds: float
-    ) -> Answer | NoAnswer:
-        """Send one POST, as `request`."""
-        return await self.request("POST", url, headers=headers, body=body, timeout_seconds=timeout_seconds)
 
     async def get(self, url: str, *, timeout_seconds: float) -> Answer | NoAnswer:
         """Send one GET, as `request`."""
@@ -148,8 +123,6 @@ class HttpTransport:
         target = URL(url)
         if target.scheme not in ("http", "https") or not target.host:
             raise _Refused(f"{target.scheme or 'no'} URL: only http and https are called")
-        if self._guard is None:
-            return target
         if target.scheme == "http" and not self._guard.allow_http:
             raise _Refused("plain http is not allowed; see [network] allow_http")
         if target.user is not None or target.password is not None:
@@ -175,12 +148,11 @@ class HttpTransport:
         if self._session is None:
             connector = TCPConnector(
                 limit=0,
-                ssl=True if self._tls is None else self._tls,
                 limit_per_host=_CONNECTIONS_PER_HOST,
                 keepalive_timeout=_KEEP_ALIVE_SECONDS,
                 use_dns_cache=False,
                 resolver=self._resolver,
-                socket_factory=self._socket if self._guard is not None else None,
+                socket_factory=self._socket,
             )
             self._session = ClientSession(
                 connector=connector,
@@ -196,8 +168,7 @@ class HttpTransport:
     def _socket(self, address: AddrInfoType) -> socket.socket:
         """The socket for one resolved address, or a refusal before anything leaves."""
         family, kind, protocol, _, peer = address
-        allowed = self._guard.allow_addresses if self._guard is not None else ()
-        why = refusal_of_literal(str(peer[0]), allowed=allowed)
+        why = refusal_of_literal(str(peer[0]), allowed=self._guard.allow_addresses)
         if why is not None:
             raise _Refused(errno.EACCES, f"the address is forbidden: {why}")
         return socket.socket(family=family, type=kind, proto=protocol)

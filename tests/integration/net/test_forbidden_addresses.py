@@ -73,7 +73,9 @@ class Place:
     answers: list[bytes] = field(default_factory=list)
 
     async def ask(self, url: str) -> Answer | NoAnswer:
-        return await self.transport.post(url.format(port=self.port), headers={}, body=b"{}", timeout_seconds=5)
+        return await self.transport.request(
+            "POST", url.format(port=self.port), headers={}, body=b"{}", timeout_seconds=5
+        )
 
 
 @asynccontextmanager
@@ -81,7 +83,7 @@ async def a_place() -> AsyncIterator[Place]:
     async with AsyncExitStack() as opened:
         names = Names()
         busy, idle = list[asyncio.StreamWriter](), asyncio.Event()
-        transport = await opened.enter_async_context(HttpTransport.guarded(SETTINGS, resolver=names))
+        transport = await opened.enter_async_context(HttpTransport(SETTINGS, resolver=names))
         place = Place(0, transport, names)
 
         async def caught(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

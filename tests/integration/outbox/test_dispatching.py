@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
-from ocn_permission_agent.net.client import HttpTransport
+from ocn_permission_agent.net.own import OwnNode
 from ocn_permission_agent.ocn.keys import OperatorKey
 from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.dispatcher import Dispatcher
@@ -47,7 +48,7 @@ class Agent:
         store: StoredOutbox,
         clock: FakeClock,
         service: MessageService,
-        transport: HttpTransport,
+        transport: OwnNode,
         settings: DeliverySettings,
         metrics: Metrics,
     ) -> None:
@@ -117,7 +118,7 @@ async def agent(
     clock, metrics, settings = clock or FakeClock(), Metrics(), settings or DeliverySettings()
     database, store = await open_outbox(where, clock, settings, metrics)
     try:
-        async with HttpTransport.trusted() as transport:
+        async with OwnNode(url=service.url, clock=SystemClock()) as transport:
             yield Agent(
                 database=database,
                 store=store,

@@ -8,7 +8,7 @@ import pytest
 
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.metrics import Metrics
-from ocn_permission_agent.net.client import HttpTransport
+from ocn_permission_agent.net.own import OwnNode
 from ocn_permission_agent.ocn.keys import OperatorKey
 from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.dispatcher import Dispatcher
@@ -107,7 +107,7 @@ async def test_a_hostile_answer_is_cut_classified_and_kept_in_one_kibibyte(
 ) -> None:
     clock, metrics, lines = SystemClock(), Metrics(), Lines()
     database, store = await open_outbox(where_at_length, clock, SETTINGS, metrics)
-    async with serving(answer) as url, HttpTransport.trusted() as transport:
+    async with serving(answer) as url, OwnNode(url=url, clock=SystemClock()) as transport:
         dispatcher = Dispatcher(
             store=store,
             courier=Courier(

@@ -5,7 +5,7 @@ import random
 
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.metrics import Metrics
-from ocn_permission_agent.net.client import HttpTransport
+from ocn_permission_agent.net.own import OwnNode
 from ocn_permission_agent.ocn.keys import OperatorKey
 from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.dispatcher import Dispatcher
@@ -32,7 +32,10 @@ async def test_put_and_patches_of_fifty_sessions_arrive_in_order_at_a_flapping_s
     clock, metrics, chance = SystemClock(), Metrics(), random.Random(7)  # noqa: S311
     lines = Lines()
     database, store = await open_outbox(where, clock, _SETTINGS, metrics)
-    async with message_service(lambda: chance.choice(_MOODS)) as service, HttpTransport.trusted() as transport:
+    async with (
+        message_service(lambda: chance.choice(_MOODS)) as service,
+        OwnNode(url=service.url, clock=SystemClock()) as transport,
+    ):
         dispatcher = Dispatcher(
             store=store,
             courier=Courier(
