@@ -7,7 +7,7 @@ from ocn_permission_agent.store.statements import load_statements
 
 
 class Sql:
-    """The statements of a ``.sql`` file, run by name.
+    """The statements of ``.sql`` files, run by name.
 
     Args:
         statements: by name, as `load_statements` gives them.
@@ -23,10 +23,9 @@ class Sql:
         Args:
             package: last part of its dotted name, such as ``outbox``.
             dialect: as `Database.dialect` tells it.
-            part: of the package, which has a file of its own: ``sql/sqlite_gaps.sql``.
+            part: of the package, which has files of its own: ``sql/sqlite_gaps.sql``.
         """
-        file = f"sql/{dialect}_{part}.sql" if part else f"sql/{dialect}.sql"
-        return cls(load_statements(f"ocn_permission_agent.{package}", file))
+        return cls(load_statements(f"ocn_permission_agent.{package}", dialect, part))
 
     def __getitem__(self, name: str) -> str:
         return self._statements[name]

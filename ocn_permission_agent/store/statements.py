@@ -1,7 +1,8 @@
 """Named SQL statements, read from ``.sql`` files that ship with the package beside their user.
 
 A file is a row of blocks. Each begins with a line ``-- name: claim_due`` and runs to the next such line; what stands
-before the first name may only be comment.
+before the first name may only be comment. What SQLite and PostgreSQL are told in the same words stands in
+``both.sql``, all else in ``sqlite.sql`` and ``postgres.sql``.
 """
 
 import re
@@ -13,7 +14,7 @@ _NAME = re.compile(r"^-- name: ([a-z][a-z0-9_]*)\s*$", re.MULTILINE)
 
 
 def parse_statements(text: str) -> Mapping[str, str]:
-    """Split the text of a file into its statements.
+    """Split the text of a file, or of several, into its statements.
 
     Raises:
         ValueError: a name twice, a block without a statement, or SQL before the first name.
@@ -31,14 +32,24 @@ def parse_statements(text: str) -> Mapping[str, str]:
     return MappingProxyType(statements)
 
 
-def load_statements(package: str, file: str) -> Mapping[str, str]:
-    """Read a file of the installed package.
+def load_statements(package: str, dialect: str, part: str = "") -> Mapping[str, str]:
+    """Read what an engine is told, of the installed package.
 
     Args:
-        package: dotted name of the package the file lies in, such as ``ocn_permission_agent.outbox``.
-        file: path below it, such as ``sql/sqlite.sql``.
+        package: dotted name of the package the files lie in, such as ``ocn_permission_agent.outbox``.
+        dialect: ``sqlite`` or ``postgres``.
+        part: of the package, which has files of its own: ``sql/sqlite_gaps.sql``.
+
+    Raises:
+        ValueError: as `parse_statements`, also for a name in both files.
     """
-    return parse_statements(resources.files(package).joinpath(*file.split("/")).read_text(encoding="utf-8"))
+    folder = resources.files(package).joinpath("sql")
+    suffix = f"_{part}.sql" if part else ".sql"
+    texts = [folder.joinpath(dialect + suffix).read_text(encoding="utf-8")]
+    shared = folder.joinpath("both" + suffix)
+    if shared.is_file():
+        texts.insert(0, shared.read_text(encoding="utf-8"))
+    return parse_statements("\n".join(texts))
 
 
 def _bare(sql: str) -> str:

@@ -1,4 +1,4 @@
--- The statements of outbox/stored_casework.py.
+-- The statements of outbox/stored_casework.py that each engine is told in its own way; the others: both_casework.sql
 
 -- name: find
 SELECT d.id, d.state, e.customer, s.provider, c.module, s.interface_role, e.method, l.owner, l.object_id,
@@ -84,29 +84,6 @@ JOIN envelopes e ON e.id = d.envelope_id
 LEFT JOIN collapsed k ON k.delivery_id = d.id
 WHERE d.id = :id;
 
--- name: attempts_of
-SELECT number, started_at_us, ended_at_us, verdict, http_status, ocpi_status, detail
-FROM attempts WHERE delivery_id = :id ORDER BY number;
-
--- name: by_correlation
-SELECT d.id
-FROM envelopes e JOIN deliveries d ON d.id >= e.id AND d.id < e.id + e.copies
-WHERE e.correlation_id = :correlation_id
-ORDER BY d.id LIMIT 200;
-
--- name: repeated
-SELECT r.delivery_id, s.provider, r.noted_at_us, r.receiver
-FROM duplicates r JOIN deliveries d ON d.id = r.delivery_id JOIN scopes s ON s.id = d.scope_id
-WHERE r.correlation_id = :correlation_id
-ORDER BY r.noted_at_us LIMIT 200;
-
--- name: not_copied
-SELECT noted_at_us, correlation_id, sender, receiver, module, interface_role, method, reason
-FROM not_copied WHERE correlation_id = :correlation_id ORDER BY id LIMIT 200;
-
--- name: missed
-SELECT reason, first_at_us FROM gaps WHERE correlation_id = :correlation_id ORDER BY first_at_us LIMIT 200;
-
 -- name: revive
 -- Its window begins anew, less what lane and channel have stood still up to now.
 UPDATE deliveries
@@ -125,10 +102,3 @@ SET head_id = least(coalesce(head_id, :id), :id),
     due_at_us = CASE WHEN head_id IS NULL OR head_id > :id THEN greatest(:now, resting_until_us) ELSE due_at_us END,
     collapse = true
 WHERE id = :lane_id;
-
--- name: mark_discarded
-UPDATE deliveries SET reason = :reason WHERE id = :id;
-
--- name: note_not_copied
-INSERT INTO not_copied (noted_at_us, correlation_id, sender, receiver, module, interface_role, method, reason)
-VALUES (:noted_at_us, :correlation_id, :sender, :receiver, :module, :interface_role, :method, :reason);

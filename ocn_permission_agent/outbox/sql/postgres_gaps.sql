@@ -1,14 +1,7 @@
--- The statements of outbox/gap_store.py.
+-- The statements of outbox/gap_store.py that each engine is told in its own way; the others: both_gaps.sql
 
 -- name: count_details
 SELECT count(*) AS n FROM gaps WHERE reason = :reason AND hour_us = :hour_us AND detailed;
-
--- name: known
--- One that was written by a process that died before it could strike it from its journal.
-SELECT id FROM gaps
-WHERE correlation_id = :correlation_id AND correlation_id <> '' AND first_at_us = :first_at_us AND reason = :reason
-  AND object_id = :object_id
-LIMIT 1;
 
 -- name: add_detail
 INSERT INTO gaps (reason, hour_us, detailed, first_at_us, last_at_us, count, module, method, customer, object_id,
@@ -27,31 +20,9 @@ SET count = gaps.count + excluded.count,
 SELECT reason, sum(count)::bigint AS count, min(first_at_us) AS first_at_us, max(last_at_us) AS last_at_us
 FROM gaps GROUP BY reason ORDER BY reason COLLATE "C";
 
--- name: newest
-SELECT reason, first_at_us, last_at_us, count, module, method, customer, object_id, correlation_id
-FROM gaps ORDER BY last_at_us DESC, id DESC LIMIT :most;
-
--- name: forget
-DELETE FROM gaps WHERE hour_us < :before_us;
-
--- name: read_meta
-SELECT value FROM meta WHERE key = :key;
-
--- name: write_meta
-INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
-
--- name: forget_meta
-DELETE FROM meta WHERE key = :key;
-
--- name: last_recorded
-SELECT recorded_at_us FROM envelopes ORDER BY id DESC LIMIT 1;
-
 -- name: raise_meta
 INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
 WHERE CAST(excluded.value AS BIGINT) > CAST(meta.value AS BIGINT);
-
--- name: eras
-SELECT token FROM store_eras ORDER BY number;
 
 -- name: begin_era
 INSERT INTO store_eras (number, token, begun_at_us)
