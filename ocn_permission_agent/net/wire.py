@@ -5,12 +5,15 @@ not name. Nothing here sends anything by itself, so nothing is ever sent twice.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import httptools
 
-from ocn_permission_agent.errors import UpstreamBroken, UpstreamTimeout
+from ocn_permission_agent.errors import UpstreamBroken, UpstreamError, UpstreamTimeout
+from ocn_permission_agent.net.deadline import Deadline
 from ocn_permission_agent.net.wire_reply import WireReply
 
 #: a node's own headers may be longer than what platforms may send
@@ -41,8 +44,11 @@ class WireConnection(asyncio.Protocol):
         #: what is being parsed; becomes `_reply` with the end of its head
         self._reading: WireReply | None = None
         self._reply: WireReply | None = None
-        self._head_waiter: asyncio.Future[None] | None = None
-        self._failure: UpstreamBroken | None = None
+        #: whoever waits for the answer to begin
+        self._tell: Callable[[], None] | None = None
+        self._failure: UpstreamError | None = None
+        #: when the answer has to have begun
+        self._deadline = Deadline(self._loop, self._too_late)
         self._writable: asyncio.Future[None] | None = None
         self._bodiless = False
         self._awaiting = False
@@ -102,6 +108,28 @@ class WireConnection(asyncio.Protocol):
         if not self.write(data):
             await self.drain()
 
+    def when_answered(self, tell: Callable[[], None], seconds: float | None = None) -> None:
+        """Have `tell` called, once, as soon as there is an `outcome`, with all of the answer that came in one piece.
+
+        Args:
+            tell: called after what arrived has been parsed; what it raises would end the connection.
+            seconds: for the answer to begin; None waits for as long as it takes.
+        """
+        self._tell = tell
+        if seconds is not None:
+            self._deadline.set(seconds)
+
+    def outcome(self) -> WireReply:
+        """The final answer, as far as it is here; only once `when_answered` has told.
+
+        Raises:
+            UpstreamBroken: the connection ended, or what came is no HTTP.
+            UpstreamTimeout: no answer in time.
+        """
+        if self._reply is not None:
+            return self._reply
+        raise self._failure or UpstreamBroken("the node closed the connection without an answer")
+
     async def reply(self, seconds: float | None = None) -> WireReply:
         """The head of the final answer, interim ones left out.
 
@@ -109,21 +137,17 @@ class WireConnection(asyncio.Protocol):
             seconds: for the answer to begin; None waits for as long as it takes.
 
         Raises:
-            UpstreamBroken: the connection ended, or what came is no HTTP.
-            UpstreamTimeout: no answer in time.
+            UpstreamBroken, UpstreamTimeout: see `outcome`.
         """
         if self._reply is None and self._failure is None:
-            self._head_waiter = self._loop.create_future()
-            alarm = None if seconds is None else self._loop.call_later(seconds, self._too_late, self._head_waiter)
+            waiter = self._loop.create_future()
+            self.when_answered(partial(_wake, waiter), seconds)
             try:
-                await self._head_waiter
+                await waiter
             finally:
-                self._head_waiter = None
-                if alarm is not None:
-                    alarm.cancel()
-        if self._reply is not None:
-            return self._reply
-        raise self._failure or UpstreamBroken("the node closed the connection without an answer")
+                self._tell = None
+                self._deadline.clear()
+        return self.outcome()
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -147,23 +171,26 @@ class WireConnection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
-    @staticmethod
-    def _too_late(waiter: asyncio.Future[None]) -> None:
-        if not waiter.done():
-            waiter.set_exception(UpstreamTimeout("the node did not answer in time"))
+    def _too_late(self) -> None:
+        self._spent = True
+        self._failure = UpstreamTimeout("the node did not answer in time")
+        self._tell_whoever_waits()
 
     def _fail(self, why: str) -> None:
         """Nothing more is read from this connection."""
         self._spent = True
+        failure = UpstreamBroken(why)
         if self._failure is None:
-            self._failure = UpstreamBroken(why)
+            self._failure = failure
         if self._reply is not None:
-            self._reply.fail(self._failure)
-        self._wake_for_head()
+            self._reply.fail(failure)
+        self._tell_whoever_waits()
 
-    def _wake_for_head(self) -> None:
-        if self._head_waiter is not None and not self._head_waiter.done():
-            self._head_waiter.set_result(None)
+    def _tell_whoever_waits(self) -> None:
+        tell, self._tell = self._tell, None
+        self._deadline.clear()
+        if tell is not None:
+            tell()
 
     # --- asyncio's side ---------------------------------------------------------------------------------------------
 
@@ -174,6 +201,7 @@ class WireConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
         self._transport = None
+        self._deadline.stop()
         if self._ends_with_connection and exc is None and self._reply is not None:
             self._reply.finish()
         self._fail("the node closed the connection")
@@ -204,15 +232,17 @@ class WireConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self.close()
             if self._reply is not None and self._reply.complete:
-                self._spent = True  # what follows a complete answer is nobody's
+                self._tell_whoever_waits()  # what follows a complete answer is nobody's
             else:
                 self._fail("the node's answer is no HTTP")
-            self.close()
             return
         if self._in_head and self._head_bytes > _HEAD_LIMIT_BYTES:
             self._fail("the node's answer has too long a head")
             self.close()
+        elif self._reply is not None and self._tell is not None:
+            self._tell_whoever_waits()
 
     # --- the parser's side ------------------------------------------------------------------------------------------
 
@@ -230,10 +260,12 @@ class WireConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """See `httptools`; trailers come here too and are not kept."""
-        if self._in_head and self._reading is not None:
+        reply = self._reading
+        if self._in_head and reply is not None:
             if len(name) + len(value) > _FIELD_LIMIT_BYTES:
                 raise ValueError("too long a header")
-            self._reading.raw_headers.append((name, value.strip(b" \t")))
+            reply.raw_headers.append((name, value.strip(b" \t")))
+            reply.names.append(name.lower())
 
     def on_headers_complete(self) -> None:
         """See `httptools`."""
@@ -254,8 +286,7 @@ class WireConnection(asyncio.Protocol):
             self._parser = httptools.HttpResponseParser(self)
             reply.finish()
         elif reply.status not in (204, 304):
-            self._ends_with_connection = not any(name.lower() in _FRAMED for name, _ in reply.raw_headers)
-        self._wake_for_head()
+            self._ends_with_connection = _FRAMED.isdisjoint(reply.names)
 
     def on_body(self, piece: bytes) -> None:
         """See `httptools`."""
@@ -275,3 +306,8 @@ class WireConnection(asyncio.Protocol):
     def _keep_if_it_may_go_on(self) -> None:
         if not self._parser.should_keep_alive():
             self._spent = True
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -27,7 +27,7 @@ class WireReply:
 
     __slots__ = (
         "_by_name", "_connection", "_failure", "_held_bytes", "_idle_seconds", "_pieces", "_waiter", "complete",
-        "raw_headers", "reason", "status",
+        "names", "raw_headers", "reason", "status",
     )  # fmt: skip
 
     def __init__(self, connection: Tap, *, idle_seconds: float) -> None:
@@ -42,6 +42,8 @@ class WireReply:
         self.reason = b""
         #: name and value as received, in their order
         self.raw_headers: list[tuple[bytes, bytes]] = []
+        #: of those, in lower case
+        self.names: list[bytes] = []
         self._by_name: dict[bytes, str] | None = None
         #: whether all of the body has arrived; the next `read` then has all that is left
         self.complete = False
@@ -61,8 +63,8 @@ class WireReply:
         """All values of a header, joined by commas; empty for none."""
         if self._by_name is None:
             self._by_name = {}
-            for key, value in self.raw_headers:
-                lower, text = key.lower(), value.decode("latin-1")
+            for lower, (_, value) in zip(self.names, self.raw_headers, strict=True):
+                text = value.decode("latin-1")
                 known = self._by_name.get(lower)
                 self._by_name[lower] = text if known is None else f"{known},{text}"
         return self._by_name.get(name, "")
