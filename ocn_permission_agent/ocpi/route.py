@@ -5,8 +5,8 @@ odd: charging profiles have version before role, ``/ocpi/2.2/{role}/chargingprof
 """
 
 import re
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 from urllib.parse import unquote
 
 
@@ -57,8 +57,7 @@ class RouteKind(Enum):
     PROXIED = "proxied"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class Route(NamedTuple):
     """A known route.
 
     `segments` is what follows the module, percent-decoded. `url_path` is what the node appends to the endpoint of the
@@ -125,18 +124,12 @@ def find_route(method: str, raw_path: str, *, api_prefix: str = "") -> Route | P
     module = _MODULES.get(name)
     if role is None or module is None or version not in _VERSIONS:
         return PathFault.UNKNOWN
-    found = _shape(method, module, role, tuple(rest))
+    named = tuple(rest)
+    found = _shape(method, module, role, named)
     if found is None:
         return PathFault.UNKNOWN
     kind, url_path = found
-    return Route(
-        kind=kind,
-        module=module,
-        interface_role=role,
-        version=version,
-        segments=tuple(rest),
-        url_path=url_path,
-    )
+    return Route(kind, module, role, version, named, url_path)
 
 
 def _split(raw_path: str) -> tuple[str, ...] | None:
@@ -203,6 +196,9 @@ def _sender_shape(method: str, module: Module, rest: tuple[str, ...]) -> tuple[R
 
 
 def _receiver_shape(method: str, module: Module, rest: tuple[str, ...]) -> tuple[RouteKind, str | None] | None:
+    if method in _OBJECT_METHODS.get(module, ()):
+        depth_allowed = (3, 4, 5) if module is Module.LOCATIONS else (3,)
+        return (RouteKind.OBJECT, "/" + "/".join(rest)) if len(rest) in depth_allowed else None
     match (module, method, rest):
         case (Module.CDRS, "POST", ()):
             return RouteKind.CDR, None
@@ -210,10 +206,5 @@ def _receiver_shape(method: str, module: Module, rest: tuple[str, ...]) -> tuple
             return RouteKind.PROXIED, number
         case (Module.COMMANDS, "POST", (command,)) if command in COMMANDS:
             return RouteKind.COMMAND, command
-        case _ if module in _OBJECT_METHODS and method in _OBJECT_METHODS[module]:
-            depth_allowed = (3, 4, 5) if module is Module.LOCATIONS else (3,)
-            if len(rest) in depth_allowed:
-                return RouteKind.OBJECT, "/" + "/".join(rest)
-            return None
         case _:
             return None

@@ -6,6 +6,7 @@ from aiohttp import StreamReader, web
 
 from ocn_permission_agent.errors import AgentError, Refusal, RequestRefused
 from ocn_permission_agent.proxy.headers import RequestHead
+from ocn_permission_agent.proxy.intake import too_large
 from ocn_permission_agent.proxy.settings import ProxySettings
 
 #: what of a body, or all the rest of it, must arrive within the idle time: a dribble is no progress
@@ -33,8 +34,6 @@ class Client:
         self._owes_continue = head.expects_continue and head.has_body
         #: whether a part of the answer is on the wire
         self.answering = False
-        if (head.content_length or 0) > settings.body_limit_bytes:
-            raise self._too_large()
 
     @property
     def complete(self) -> bool:
@@ -76,7 +75,7 @@ class Client:
     def _counted(self, piece: bytes) -> bytes:
         self._received_bytes += len(piece)
         if self._received_bytes > self._settings.body_limit_bytes:
-            raise self._too_large()
+            raise too_large(self._settings.body_limit_bytes)
         self._progress_bytes += len(piece)
         if self._progress_bytes >= _PROGRESS_BYTES:
             self._progress_bytes = 0
@@ -108,9 +107,6 @@ class Client:
             piece = await content.readany()
         self._patience_seconds -= loop.time() - began
         return piece
-
-    def _too_large(self) -> RequestRefused:
-        return RequestRefused(Refusal.BODY_SIZE, f"body larger than {self._settings.body_limit_bytes} bytes")
 
     async def send(self, data: bytes) -> None:
         """Write bytes of the answer, waiting while the platform does not read.

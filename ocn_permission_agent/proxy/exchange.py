@@ -38,6 +38,11 @@ def as_chunk(piece: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
 
 
+def whole(head: bytes, body: bytes, *, chunked: bool) -> bytes:
+    """A message of which all is here, in one piece."""
+    return head + as_chunk(body) + LAST_CHUNK if chunked else head + body
+
+
 async def exchange(
     outgoing: Outgoing,
     take: TakeReply[T],
@@ -74,12 +79,11 @@ async def _at_once(
     answer_timeout_seconds: float,
 ) -> T:
     """Send a request that is all here: what nearly every request is, in as few steps as possible."""
-    body = as_chunk(outgoing.first) + LAST_CHUNK if outgoing.chunked else outgoing.first
     sent = False
     try:
         connection.begin(outgoing.method)
         try:
-            if not connection.write(outgoing.head + body):
+            if not connection.write(whole(outgoing.head, outgoing.first, chunked=outgoing.chunked)):
                 await connection.drain()
             sent = True
         except UpstreamBroken:

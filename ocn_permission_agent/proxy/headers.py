@@ -4,18 +4,19 @@ Which differences between what a platform sent and what the node receives are al
 `proxy/differences.py`.
 """
 
-from collections.abc import Iterable, Mapping
-from enum import Enum, auto
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from ocn_permission_agent.errors import Refusal, RequestRefused
 from ocn_permission_agent.ocpi.request import ROUTING_HEADERS
 from ocn_permission_agent.proxy.differences import FORWARDED, HOP_BY_HOP, TOWARDS_PLATFORM
 
-HeaderLines = Iterable[tuple[bytes, bytes]]
+HeaderLines = Sequence[tuple[bytes, bytes]]
 
 #: words of `Connection` that name no header to be dropped
 _CONNECTION_WORDS = HOP_BY_HOP | {b"", b"close", b"trailers"}
+#: what nearly every `Connection` says, which names no header
+_PLAIN_CONNECTION = frozenset({b"keep-alive", b"close"})
 #: headers that say who speaks to whom: one value each, and no second spelling (proxy.md "Refused")
 _GUARDED = frozenset(
     {
@@ -36,33 +37,12 @@ _END_TO_END = _GUARDED | {
     b"x-correlation-id",
     b"x-request-id",
 }
-_READ = frozenset(name.encode() for name in (*ROUTING_HEADERS, "ocn-signature", "content-encoding"))
-
-
-class _Kind(Enum):
-    """What is done with a header, besides passing it on."""
-
-    GUARDED = auto()
-    READ = auto()
-    HOP = auto()
-    FORWARDED = auto()
-    HOST = auto()
-    EXPECT = auto()
-    LENGTH = auto()
-
-
-#: those that are more than passed on, by name; a routing header is guarded and read
-_KINDS: dict[bytes, _Kind] = {
-    **dict.fromkeys(_READ, _Kind.READ),
-    **dict.fromkeys(_GUARDED, _Kind.GUARDED),
-    **dict.fromkeys(HOP_BY_HOP, _Kind.HOP),
-    **dict.fromkeys(FORWARDED, _Kind.FORWARDED),
-    b"host": _Kind.HOST,
-    b"expect": _Kind.EXPECT,
-    b"content-length": _Kind.LENGTH,
+#: headers that decisions are made from: their names as text, and whether they are guarded
+_READ = {
+    name.encode(): (name, name.encode() in _GUARDED) for name in (*ROUTING_HEADERS, "ocn-signature", "content-encoding")
 }
-#: names in lower case, as text
-_TEXT = {name: name.decode() for name in _READ}
+#: headers that are neither read nor just passed on
+_SPECIAL = HOP_BY_HOP | FORWARDED | {b"host", b"expect", b"content-length", b"authorization"}
 
 
 class Limits(NamedTuple):
@@ -82,7 +62,7 @@ class RequestHead(NamedTuple):
 
     method: str
     target: str
-    headers: tuple[tuple[bytes, bytes], ...]
+    headers: Sequence[tuple[bytes, bytes]]
     read: Mapping[str, str]
     host: bytes | None
     forwarded: Mapping[bytes, bytes]
@@ -112,61 +92,63 @@ class _Reading:
     """The findings of one pass over the header lines."""
 
     __slots__ = (
-        "connection", "content_length", "expect", "forwarded", "guarded", "host", "kept", "read", "transfer", "upgrade",
+        "authorization", "connection", "content_length", "expect", "forwarded", "host", "kept", "read", "transfer",
+        "upgrade",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.kept: list[tuple[bytes, bytes]] = []
-        self.guarded: dict[bytes, bytes] = {}
         self.read: dict[str, str] = {}
         self.forwarded: dict[bytes, bytes] = {}
         self.connection: list[bytes] = []
+        self.authorization: bytes | None = None
         self.host: bytes | None = None
         self.content_length: bytes | None = None
         self.transfer: bytes | None = None
         self.expect = False
         self.upgrade = False
 
-    def line(self, name: bytes, value: bytes) -> None:
-        """Take one header line."""
-        lower = name.lower()
-        kind = _KINDS.get(lower)
-        if kind is None:
-            if b"_" in lower and lower.replace(b"_", b"-") in _GUARDED:
+    def take(self, lines: HeaderLines) -> None:
+        """Take all header lines; one loop without calls, because every request of every platform pays for it."""
+        kept, read = self.kept, self.read
+        for line in lines:
+            name, value = line
+            lower = name.lower()
+            known = _READ.get(lower)
+            if known is not None:
+                text, guarded = known
+                said = value.decode("latin-1")
+                if read.setdefault(text, said) != said and guarded:
+                    raise _two_values(name)
+                kept.append(line)
+            elif lower in _SPECIAL:
+                self._special(lower, line)
+            elif b"_" in lower and lower.replace(b"_", b"-") in _GUARDED:
                 raise RequestRefused(Refusal.UNDERSCORE, f"header {_shown(name)} is spelled with an underscore")
-            self.kept.append((name, value))
-        elif kind is _Kind.GUARDED:
-            if self.guarded.setdefault(lower, value) != value:
-                raise RequestRefused(Refusal.TWO_VALUES, f"header {_shown(name)} is sent twice with different values")
-            self._read(lower, value)
-            self.kept.append((name, value))
-        elif kind is _Kind.READ:
-            self._read(lower, value)
-            self.kept.append((name, value))
+            else:
+                kept.append(line)
+
+    def _special(self, lower: bytes, line: tuple[bytes, bytes]) -> None:
+        name, value = line
+        if lower == b"content-length":
+            self.content_length = _once(self.content_length, value, name)
+            self.kept.append(line)
+        elif lower == b"host":
+            self.host = _once(self.host, value, name, Refusal.HOST)
+        elif lower == b"authorization":
+            if self.authorization is not None and self.authorization != value:
+                raise _two_values(name)
+            self.authorization = value
+            self.kept.append(line)
+        elif lower in FORWARDED:
+            known = self.forwarded.get(lower)
+            self.forwarded[lower] = value if known is None else known + b", " + value
+        elif lower != b"expect":
+            self._hop(lower, value)
+        elif value.lower() == b"100-continue":
+            self.expect = True
         else:
-            self._special(kind, lower, name, value)
-
-    def _read(self, lower: bytes, value: bytes) -> None:
-        text = _TEXT.get(lower)
-        if text is not None:
-            self.read.setdefault(text, value.decode("latin-1"))
-
-    def _special(self, kind: _Kind, lower: bytes, name: bytes, value: bytes) -> None:
-        match kind:
-            case _Kind.LENGTH:
-                self.content_length = _once(self.content_length, value, name)
-                self.kept.append((name, value))
-            case _Kind.HOST:
-                self.host = _once(self.host, value, name, Refusal.HOST)
-            case _Kind.FORWARDED:
-                known = self.forwarded.get(lower)
-                self.forwarded[lower] = value if known is None else known + b", " + value
-            case _Kind.EXPECT if value.lower() == b"100-continue":
-                self.expect = True
-            case _Kind.EXPECT:
-                self.kept.append((name, value))
-            case _:
-                self._hop(lower, value)
+            self.kept.append(line)
 
     def _hop(self, lower: bytes, value: bytes) -> None:
         if lower == b"connection":
@@ -191,25 +173,30 @@ def read_head(*, method: str, target: str, http_minor: int, raw_headers: HeaderL
         RequestRefused: one of the shapes of proxy.md "Refused with 400", or over a limit.
     """
     _check_target(method, target, limits)
+    if len(raw_headers) > limits.headers:
+        raise RequestRefused(Refusal.HEADER_COUNT, f"more than {limits.headers} headers")
     found = _Reading()
-    for index, (name, value) in enumerate(raw_headers):
-        if index >= limits.headers:
-            raise RequestRefused(Refusal.HEADER_COUNT, f"more than {limits.headers} headers")
-        found.line(name, value)
+    found.take(raw_headers)
     _check_framing(found, http_minor)
-    dropped = _dropped_by_connection(found)
+    kept, length = found.kept, found.content_length
+    if dropped := found.connection and _dropped_by_connection(found):
+        kept = [line for line in kept if line[0].lower() not in dropped]
     return RequestHead(
-        method=method,
-        target=target,
-        headers=tuple(line for line in found.kept if line[0].lower() not in dropped) if dropped else tuple(found.kept),
-        read=found.read,
-        host=found.host,
-        forwarded=found.forwarded,
-        content_length=None if found.content_length is None else int(found.content_length),
-        chunked=found.transfer is not None,
-        expects_continue=found.expect and http_minor >= 1,
-        upgrades=found.upgrade,
+        method,
+        target,
+        kept,
+        found.read,
+        found.host,
+        found.forwarded,
+        None if length is None else int(length),
+        found.transfer is not None,
+        found.expect and http_minor >= 1,
+        found.upgrade,
     )
+
+
+def _two_values(name: bytes) -> RequestRefused:
+    return RequestRefused(Refusal.TWO_VALUES, f"header {_shown(name)} is sent twice with different values")
 
 
 def _once(known: bytes | None, value: bytes, name: bytes, cause: Refusal = Refusal.FRAMING) -> bytes:
@@ -293,48 +280,60 @@ class ReplyFraming(NamedTuple):
     close: bool
 
 
-def reply_head(*, status: int, reason: bytes, raw_headers: HeaderLines, framing: ReplyFraming) -> bytes:
+def reply_head(
+    *, status: int, reason: bytes, names: Sequence[bytes], raw_headers: HeaderLines, framing: ReplyFraming
+) -> bytes:
     """The head of the node's reply as the platform gets it.
+
+    Args:
+        status: as received.
+        reason: as received.
+        names: of the headers, in lower case.
+        raw_headers: as received.
+        framing: how the body is framed.
 
     Raises:
         ValueError: a header value that would break the head apart.
     """
-    received = [(name.lower(), name, value) for name, value in raw_headers]
     dropped = TOWARDS_PLATFORM.left_out
-    for lower, _, value in received:
-        if lower == b"connection":
-            dropped = dropped | {word.strip().lower() for word in value.split(b",")} - _END_TO_END
+    if b"connection" in names and (named := _named_by_connection(names, raw_headers)):
+        dropped = dropped | named
     if framing.chunked:
         dropped = dropped | {b"content-length"}
-    lines = [b"HTTP/1.1 %d " % status + reason]
-    lines += [name + b": " + value for lower, name, value in received if lower not in dropped]
-    if any(b"\r" in line or b"\n" in line for line in lines):
-        raise ValueError("line break in a header value")
+    lines = [b"HTTP/1.1 %d %b" % (status, reason)]
+    lines += [b"%b: %b" % line for lower, line in zip(names, raw_headers, strict=True) if lower not in dropped]
     if framing.chunked:
         lines.append(b"Transfer-Encoding: chunked")
     if framing.close:
         lines.append(b"Connection: close")
     lines.append(b"\r\n")
-    return b"\r\n".join(lines)
+    head = b"\r\n".join(lines)
+    # each line ends with one break, and so does the head: any other comes from a value
+    if not head.count(b"\r") == head.count(b"\n") == len(lines):
+        raise ValueError("line break in a header value")
+    return head
+
+
+def _named_by_connection(names: Sequence[bytes], raw_headers: HeaderLines) -> frozenset[bytes]:
+    """Headers that a node's `Connection` takes away; never one that means something end to end."""
+    (value, *more) = [value for lower, (_, value) in zip(names, raw_headers, strict=True) if lower == b"connection"]
+    if not more and value in _PLAIN_CONNECTION:
+        return frozenset()
+    return frozenset(word.strip().lower() for each in (value, *more) for word in each.split(b",")) - _END_TO_END
 
 
 def frame_reply(
-    *, method: str, status: int, raw_headers: HeaderLines, client_is_old: bool, keep_alive: bool
+    *, method: str, status: int, names: Collection[bytes], client_is_old: bool, keep_alive: bool
 ) -> ReplyFraming:
     """Decide how a reply is framed.
 
     Args:
         method: of the request.
         status: of the reply.
-        raw_headers: of the reply.
+        names: of the reply's headers, in lower case.
         client_is_old: the platform speaks HTTP/1.0; it gets no chunks, its connection ends with the reply.
         keep_alive: whether the platform's connection may serve another request.
     """
     bodiless = method == "HEAD" or status in (204, 304) or status < 200
-    names = {name.lower() for name, _ in raw_headers}
     sized = b"content-length" in names and b"transfer-encoding" not in names
-    return ReplyFraming(
-        bodiless=bodiless,
-        chunked=not bodiless and not sized and not client_is_old,
-        close=client_is_old or not keep_alive,
-    )
+    return ReplyFraming(bodiless, not bodiless and not sized and not client_is_old, client_is_old or not keep_alive)

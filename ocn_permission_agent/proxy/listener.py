@@ -13,9 +13,12 @@ from ocn_permission_agent.net.wire import WireTimes
 from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.proxy.copier import Copier, Gaps, Intents, Notes, Recorder, View
 from ocn_permission_agent.proxy.handler import Handler
+from ocn_permission_agent.proxy.intake import Intake
+from ocn_permission_agent.proxy.passage import Passages
 from ocn_permission_agent.proxy.refusals import Refusals
 from ocn_permission_agent.proxy.server import HttpServer
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
+from ocn_permission_agent.proxy.short_way import ShortWay
 from ocn_permission_agent.proxy.tls import ServerCertificate, node_context
 
 _BACKLOG = 4096
@@ -80,16 +83,17 @@ class Proxy:
             metrics=metrics,
             notes=notes,
         )
+        self._passages = Passages(clock=clock, metrics=metrics, log=log)
+        self._intake = Intake(settings=settings, node=node, node_host=self._upstream.authority, copier=copier)
         self._handler = Handler(
             settings=settings,
-            node=node,
+            intake=self._intake,
             upstream=self._upstream,
             copier=copier,
+            passages=self._passages,
             refusals=self._refusals,
             draining=lambda: self._draining,
             clock=clock,
-            metrics=metrics,
-            log=log,
         )
         self._http: HttpServer | None = None
         self._listening: asyncio.Server | None = None
@@ -107,8 +111,15 @@ class Proxy:
             self._certificate = ServerCertificate(tls, clock=self._clock, metrics=self._metrics, log=self._log)
         self._http = HttpServer(
             self._handler,
+            short_way=ShortWay(
+                settings=self._settings,
+                intake=self._intake,
+                upstream=self._upstream,
+                passages=self._passages,
+                refusals=self._refusals,
+                draining=lambda: self._draining,
+            ).begin,
             settings=self._settings,
-            clock=self._clock,
             refusals=self._refusals,
             on_malformed=self._count_malformed,
         )
@@ -156,7 +167,7 @@ class Proxy:
     @property
     def in_flight(self) -> int:
         """Requests that are being answered."""
-        return self._handler.in_flight
+        return self._passages.in_flight
 
     @property
     def connections(self) -> int:
@@ -166,7 +177,7 @@ class Proxy:
     @property
     def node_version_seen(self) -> NodeVersion | None:
         """The version of the node by the last request that it took; None before the first."""
-        return _VERSIONS.get(self._handler.version_seen or "")
+        return _VERSIONS.get(self._passages.version_seen or "")
 
     async def tend(self) -> None:
         """Tell in time how many refusals a flood had, until cancelled."""
@@ -191,7 +202,7 @@ class Proxy:
         while self._clock.monotonic() < deadline and not hurried():
             # first of all time for what was accepted last to be read
             await self._clock.sleep(_STOP_POLL_SECONDS)
-            if not self._handler.in_flight:
+            if not self._passages.in_flight:
                 break
         await self._http.shutdown(0.1)
         await self._listening.wait_closed()

@@ -6,9 +6,10 @@ Strangers can cause as many refusals as they like, so a cause is told once a sec
 from collections import Counter
 
 from ocn_permission_agent.clock import Clock
-from ocn_permission_agent.errors import Refusal
+from ocn_permission_agent.errors import Refusal, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.proxy.answers import own_answer
 
 #: between two lines about one cause
 LINE_SECONDS = 1.0
@@ -47,6 +48,24 @@ class Refusals:
             self._told[cause] = now
             self._tell(cause, error, where)
 
+    def answer(self, cause: Refusal, reason: str, *, close: bool, bodiless: bool = False) -> bytes:
+        """The whole answer that says so.
+
+        Args:
+            cause: one that has a status.
+            reason: a sentence without secrets.
+            close: the connection ends with it.
+            bodiless: the request was a HEAD.
+        """
+        return own_answer(
+            http_status=cause.http_status or 500,
+            status_code=cause.ocpi_status,
+            status_message=reason,
+            now=self._clock.now(),
+            close=close,
+            bodiless=bodiless,
+        )
+
     async def tend(self) -> None:
         """Tell the rest of each flood once its second is over, until cancelled."""
         while True:
@@ -67,3 +86,14 @@ class Refusals:
             return
         tell = self._log.warning if cause in _ALARMING else self._log.info
         tell("request.refused", cause=cause.label, status=cause.http_status, count=count)
+
+
+def trouble_with_node(error: UpstreamError) -> tuple[Refusal, str]:
+    """What is said when the node gives no answer that could be passed on."""
+    match error:
+        case UpstreamUnreachable():
+            return Refusal.NODE_UNREACHABLE, "the OCN node cannot be reached"
+        case UpstreamTimeout():
+            return Refusal.NODE_SILENT, "the OCN node did not answer in time"
+        case _:
+            return Refusal.NODE_BROKEN, "the OCN node closed the connection"

@@ -6,8 +6,8 @@ from ocn_permission_agent.errors import UpstreamBroken
 from ocn_permission_agent.net.wire_reply import WireReply
 from ocn_permission_agent.proxy.buffers import Share
 from ocn_permission_agent.proxy.client import Client
-from ocn_permission_agent.proxy.exchange import LAST_CHUNK, as_chunk
-from ocn_permission_agent.proxy.headers import frame_reply, reply_head
+from ocn_permission_agent.proxy.exchange import LAST_CHUNK, as_chunk, whole
+from ocn_permission_agent.proxy.headers import ReplyFraming, frame_reply, reply_head
 
 
 class Source(Protocol):
@@ -66,6 +66,43 @@ async def gather(source: Source, share: Share, *, announced_bytes: int | None, l
             return Gathered(b"".join(pieces), whole=True)
 
 
+def head_of(reply: WireReply, *, method: str, client_is_old: bool, keep_alive: bool) -> tuple[bytes, ReplyFraming]:
+    """A reply's head as the platform gets it, and how what follows is framed.
+
+    Args:
+        reply: the node's.
+        method: of the request.
+        client_is_old: the platform speaks HTTP/1.0.
+        keep_alive: whether the platform's connection may serve another request.
+
+    Raises:
+        UpstreamBroken: it cannot be passed on safely.
+    """
+    framing = frame_reply(
+        method=method,
+        status=reply.status,
+        names=reply.names,
+        client_is_old=client_is_old,
+        keep_alive=keep_alive,
+    )
+    try:
+        head = reply_head(
+            status=reply.status,
+            reason=reply.reason,
+            names=reply.names,
+            raw_headers=reply.raw_headers,
+            framing=framing,
+        )
+    except ValueError as error:
+        raise UpstreamBroken("the node's answer has a malformed head") from error
+    return head, framing
+
+
+def whole_answer(head: bytes, framing: ReplyFraming, body: bytes) -> bytes:
+    """An answer of which all is here, as the platform gets it."""
+    return head if framing.bodiless else whole(head, body, chunked=framing.chunked)
+
+
 async def answer(reply: WireReply, start: Gathered, *, client: Client, method: str, keep_alive: bool) -> bool:
     """Pass a reply on: its head, what was read of its body, and the rest as it comes.
 
@@ -84,24 +121,11 @@ async def answer(reply: WireReply, start: Gathered, *, client: Client, method: s
         UpstreamTimeout: the node stopped in the middle.
         ClientGone: the platform left.
     """
-    framing = frame_reply(
-        method=method,
-        status=reply.status,
-        raw_headers=reply.raw_headers,
-        client_is_old=client.is_old,
-        keep_alive=keep_alive,
-    )
-    try:
-        head = reply_head(status=reply.status, reason=reply.reason, raw_headers=reply.raw_headers, framing=framing)
-    except ValueError as error:
-        raise UpstreamBroken("the node's answer has a malformed head") from error
-    if framing.bodiless:
-        await client.send(head)
+    head, framing = head_of(reply, method=method, client_is_old=client.is_old, keep_alive=keep_alive)
+    if framing.bodiless or start.whole:
+        await client.send(whole_answer(head, framing, start.data))
         return not framing.close
     first = as_chunk(start.data) if framing.chunked else start.data
-    if start.whole:
-        await client.send(head + first + (LAST_CHUNK if framing.chunked else b""))
-        return not framing.close
     await client.send(head + first)
     last = False
     while not last:

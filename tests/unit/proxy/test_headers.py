@@ -123,16 +123,19 @@ def test_path_and_query_are_split_at_the_first_question_mark() -> None:
 def test_replies_are_framed_for_who_asked(
     method: str, status: int, raw: list[tuple[bytes, bytes]], old: bool, framing: tuple[bool, bool, bool]
 ) -> None:
-    framed = frame_reply(method=method, status=status, raw_headers=raw, client_is_old=old, keep_alive=True)
+    names = [name.lower() for name, _ in raw]
+    framed = frame_reply(method=method, status=status, names=names, client_is_old=old, keep_alive=True)
     assert framed == ReplyFraming(*framing)
 
 
 def test_reply_cannot_take_away_its_length_nor_break_its_head() -> None:
     plain = ReplyFraming(bodiless=False, chunked=False, close=False)
     raw = [(b"Connection", b"content-length, x-y"), (b"Content-Length", b"3"), (b"X-Y", b"1")]
+    names = [b"connection", b"content-length", b"x-y"]
     assert (
-        reply_head(status=200, reason=b"OK", raw_headers=raw, framing=plain)
+        reply_head(status=200, reason=b"OK", names=names, raw_headers=raw, framing=plain)
         == b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
     )
-    with pytest.raises(ValueError, match="line break"):
-        reply_head(status=200, reason=b"OK", raw_headers=[(b"X", b"a\rSet-Cookie: b")], framing=plain)
+    for value in (b"a\rSet-Cookie: b", b"a\nSet-Cookie: b", b"a\r\nSet-Cookie: b"):
+        with pytest.raises(ValueError, match="line break"):
+            reply_head(status=200, reason=b"OK", names=[b"x"], raw_headers=[(b"X", value)], framing=plain)
