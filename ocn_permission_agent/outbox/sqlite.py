@@ -50,7 +50,7 @@ class SqliteOutbox(StoredOutbox):
             metrics=metrics,
         )
         self._starting = Sql.of("outbox", "sqlite", "recording")
-        database.make_at_hand(tuple(load_statements("ocn_permission_agent.outbox", "sql/sqlite_steps.sql").values()))
+        database.make_at_hand(tuple(load_statements("ocn_permission_agent.outbox", "sqlite", "steps").values()))
 
     async def start(self, delivery: Delivery, *, at: datetime) -> Delivery:
         """See `OutboxStore.start`."""
