@@ -6,7 +6,7 @@ Nothing of this is in the agent itself: what starts its loops is wrapped here, b
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ocn_permission_agent.app import agent, watch
+from ocn_permission_agent.app import agent, engine_room, watch
 from ocn_permission_agent.app.supervise import supervise
 from ocn_permission_agent.cli.main import main
 
@@ -26,6 +26,6 @@ async def stumbling(name: str, loop: Callable[[], Awaitable[None]], **named: Any
 
 
 if __name__ == "__main__":
-    for module in (agent, watch):
+    for module in (agent, engine_room, watch):
         setattr(module, "supervise", stumbling)  # noqa: B010  it is imported there, not meant for others
     main()

@@ -2,7 +2,7 @@
 
 import structlog
 
-from ocn_permission_agent.app.engine import perspective_of
+from ocn_permission_agent.app.watch import perspective_of
 from ocn_permission_agent.chain.decisions import DecisionStore
 from ocn_permission_agent.chain.endpoints import Endpoints
 from ocn_permission_agent.chain.rpc import RpcClient

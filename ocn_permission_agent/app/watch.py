@@ -15,16 +15,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ocn_permission_agent.app.supervise import supervise
+from ocn_permission_agent.app.surroundings import Surroundings
+from ocn_permission_agent.chain.announcement import Perspective
 from ocn_permission_agent.chain.audit import Auditor
+from ocn_permission_agent.chain.decisions import DecisionStore
 from ocn_permission_agent.chain.endpoints import Endpoints, EndpointState
 from ocn_permission_agent.chain.following import LOOK_SECONDS, Following
 from ocn_permission_agent.chain.scan import Report
+from ocn_permission_agent.chain.store import ChainStore
 from ocn_permission_agent.chain.watcher import Watcher
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.cluster.lease import LEASE_SECONDS, RENEW_SECONDS, Lease
+from ocn_permission_agent.config import Config
+from ocn_permission_agent.consent.address import address
 from ocn_permission_agent.errors import AgentError, LeaseLost, StoreUnavailable
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.store.database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,3 +179,60 @@ class Watch:
                     if self._clock.monotonic() - renewed >= RENEW_SECONDS:
                         await self._lease.renew()
                         renewed = self._clock.monotonic()
+
+
+def watch_on(database: Database, endpoints: Endpoints, *, lease: Lease, around: Surroundings) -> Watch:
+    """The watch of an agent whose store is open."""
+    config, view, clock, log = around.config, around.view, around.clock, around.log
+    perspective = perspective_of(config)
+    store = ChainStore(database, fence=lease.fence)
+
+    def shift() -> Shift:
+        watcher = Watcher(
+            endpoints=endpoints,
+            store=store,
+            decisions=DecisionStore(database, fence=lease.fence),
+            view=view,
+            clock=clock,
+            settings=config.chain,
+            perspective=perspective,
+            public_url=config.public_url,
+            log=log,
+            announces=lease.shared,
+        )
+        auditor = Auditor(
+            watcher=watcher,
+            endpoints=endpoints,
+            store=store,
+            settings=config.chain,
+            clock=clock,
+            metrics=around.metrics,
+            log=log,
+        )
+        return Shift(watcher=watcher, auditor=auditor)
+
+    return Watch(
+        lease=lease,
+        shift=shift,
+        following=Following(
+            store=ChainStore(database),
+            decisions=DecisionStore(database),
+            view=view,
+            perspective=perspective,
+            clock=clock,
+        ),
+        endpoints=endpoints,
+        clock=clock,
+        metrics=around.metrics,
+        log=log,
+        stopping=around.stopping,
+    )
+
+
+def perspective_of(config: Config) -> Perspective:
+    """By what this agent makes an index."""
+    return Perspective(
+        operator=address(config.operator_key.address),
+        confirmations=config.chain.confirmations,
+        consent=config.consent,
+    )
