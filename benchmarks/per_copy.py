@@ -171,7 +171,7 @@ async def _steps(folder: Path, node_url: str, own: OwnNode, log: Log) -> list[Fi
     decision = after_attempt(delivery, attempt, settings=settings, spread=0.5)
     if decision.state is not DeliveryState.DELIVERED:
         raise LookupError(f"it does not arrive: {decision}")
-    report, well = Report(metrics=metrics, log=log), Settled(before=Breaker(), after=Breaker())
+    report, well = Report(metrics=metrics, log=log, clock=SystemClock()), Settled(before=Breaker(), after=Breaker())
     request, text = delivery.envelope.request, ready.body
 
     def write() -> bytes:

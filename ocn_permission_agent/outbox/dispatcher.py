@@ -108,7 +108,7 @@ class Dispatcher:
         self._courier = courier
         self._settings = settings
         self._clock = clock
-        self._report = Report(metrics=metrics, log=log)
+        self._report = Report(metrics=metrics, log=log, clock=clock)
         self._spread = spread
         self._stopwatch = stopwatch or Stopwatch(clock=clock, metrics=metrics)
         self._woken = asyncio.Event()

@@ -5,6 +5,7 @@ Lines have flat fields, always the same, and never a body, token, key or signatu
 
 from functools import cache
 
+from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.after_attempt import Decision
@@ -13,6 +14,8 @@ from ocn_permission_agent.outbox.store import Settled
 
 #: values of `breaker_state`
 _CLOSED, _OPEN = 0, 2
+#: between two lines about the store
+_TROUBLE_SECONDS = 1.0
 
 
 class Report:
@@ -21,10 +24,13 @@ class Report:
     Args:
         metrics: attempts, copies by outcome, delivery times, breaker.
         log: bound logger of the outbox.
+        clock: paces what many deliveries would say at the same time.
     """
 
-    def __init__(self, *, metrics: Metrics, log: Log) -> None:
+    def __init__(self, *, metrics: Metrics, log: Log, clock: Clock) -> None:
         self._metrics = metrics
+        self._clock = clock
+        self._trouble_told_at = -_TROUBLE_SECONDS
         #: looked up once for each of the few that there are: it takes longer than counting
         self._attempts = cache(metrics.delivery_attempts.labels)
         self._copies = cache(metrics.copies.labels)
@@ -63,7 +69,11 @@ class Report:
         )
 
     def store_unavailable(self, reason: str) -> None:
-        """Something could not be read or written, and will be tried again."""
+        """Something could not be read or written, and will be tried again; once for all that meet the same trouble."""
+        now = self._clock.monotonic()
+        if now - self._trouble_told_at < _TROUBLE_SECONDS:
+            return
+        self._trouble_told_at = now
         self._log.warning("store.unavailable", reason=reason)
 
     def clock_put_back(self, seconds: float) -> None:
