@@ -119,7 +119,7 @@ class _Lines:
             fields["event"] = event
             line = self._redactor.line(fields)
             line["level"] = _LEVELS[level]
-            line["time"] = self._clock.now().isoformat()[:-6] + "Z"
+            line["time"] = self._clock.now()
             text = self._render(line)
         except Exception:  # noqa: BLE001  as `logging.Handler.emit` does
             self._handler.tell_lost(event)
@@ -228,11 +228,11 @@ def _tell_crash(kind: type[BaseException], error: BaseException, trace: Tracebac
 
 
 def _to_json(line: EventDict) -> str:
-    return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z).decode()
 
 
 def _renderer(form: str, *, colors: bool) -> Callable[[EventDict], str]:
     if form == "console":
         console = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
-        return lambda line: console(None, "", line)
+        return lambda line: console(None, "", {**line, "time": str(line["time"])})
     return _to_json
