@@ -107,6 +107,7 @@ def _figures(place: _Place) -> list[Figure]:
         Figure(name="  still to deliver when the load ends: all", unit="copies", rounds=of("all left")),
         Figure(name="CPU per request passed through", unit="µs", rounds=of("pass µs")),
         Figure(name="CPU per request copied and delivered", unit="µs", rounds=of("all µs")),
+        Figure(name="  of it: the event loop's thread", unit="µs", rounds=of("all loop µs")),
         Figure(
             name="1,000 requests/s, one in ten copied: p50 ÷ nginx proxy_pass", unit="ms", rounds=of("agent p50"),
             others=of("nginx p50"), bar=2.0,
@@ -141,7 +142,7 @@ async def _throughput(place: _Place, kinds: Sequence[str], seconds: float, *, ke
     for name in kinds:
         url, copied_of = others.get(name, agent.proxy_url), _KINDS[name]
         place.rounds_begun += 1
-        cpu = _cpu_seconds(agent)
+        cpu, of_loop = _cpu_seconds(agent), _loop_seconds(agent)
         done = await asyncio.to_thread(
             burst, url, folder=place.folder, run=f"r{place.rounds_begun}", copied_of=copied_of, seconds=seconds
         )
@@ -152,6 +153,7 @@ async def _throughput(place: _Place, kinds: Sequence[str], seconds: float, *, ke
             continue
         place.note(name, done.requests / (done.seconds + after_seconds))
         place.note(f"{name} µs", (_cpu_seconds(agent) - cpu) / done.requests * 1e6)
+        place.note(f"{name} loop µs", (_loop_seconds(agent) - of_loop) / done.requests * 1e6)
         if copied_of:
             place.note(f"{name} left", left)
 
@@ -226,5 +228,14 @@ def _status_of(agent: AgentProcess, name: str) -> int:
 
 def _cpu_seconds(agent: AgentProcess) -> float:
     """Of all its threads, kernel included."""
-    fields: list[Any] = Path(f"/proc/{agent.process_id}/stat").read_text().rpartition(")")[2].split()
+    return _cpu_seconds_in(Path(f"/proc/{agent.process_id}/stat"))
+
+
+def _loop_seconds(agent: AgentProcess) -> float:
+    """Of the thread with the event loop, kernel included; most of the rest is the store's thread."""
+    return _cpu_seconds_in(Path(f"/proc/{agent.process_id}/task/{agent.process_id}/stat"))
+
+
+def _cpu_seconds_in(stat: Path) -> float:
+    fields: list[Any] = stat.read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100

@@ -39,7 +39,7 @@ from ocn_permission_agent.outbox.breaker import Breaker
 from ocn_permission_agent.outbox.courier import Courier
 from ocn_permission_agent.outbox.gaps import GapBook
 from ocn_permission_agent.outbox.intents import Intents
-from ocn_permission_agent.outbox.model import CopyPlan, Delivery, DeliveryState
+from ocn_permission_agent.outbox.model import CopyPlan, Delivery, DeliveryState, Place
 from ocn_permission_agent.outbox.prepared import Planning
 from ocn_permission_agent.outbox.report import Report
 from ocn_permission_agent.outbox.settings import DeliverySettings
@@ -109,6 +109,7 @@ class _OfV1:
 async def measure() -> list[Figure]:
     """One figure for each step."""
     async with AsyncExitStack() as opened:
+        opened.callback(logs.configure, logs.LogSettings(format="console"))
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
         log_file = opened.enter_context((folder / "agent.log").open("w"))
         logs.configure(logs.LogSettings(), secrets=[_KEY.hex(), "an admin token of usual length"], stream=log_file)
@@ -128,7 +129,6 @@ async def _steps(folder: Path, node_url: str, own: OwnNode, log: Log) -> list[Fi
         recorder=kept,
         gaps=GapBook(clock=clock, metrics=metrics, log=log),
         intents=intents,
-        on_recorded=lambda: None,
         node=NodeSettings(url=node_url),
         settings=ProxySettings(),
         clock=clock,
@@ -194,6 +194,7 @@ async def _steps(folder: Path, node_url: str, own: OwnNode, log: Log) -> list[Fi
     for _ in range(_ROUNDS):
         for name, step in steps:
             found[name].append(await _microseconds(step))
+    await asyncio.sleep(0)  # the lines of a turn are written when it is over
     intents.close()
     return [Figure(name=name, unit="µs", rounds=tuple(rounds)) for name, rounds in found.items()]
 
@@ -220,6 +221,15 @@ def _claimed(plan: CopyPlan) -> Delivery:
     planned, at = plan.deliveries[0], plan.envelope.recorded_at
     return Delivery(
         id=1,
+        place=Place(
+            envelope_id=1,
+            lane_id=1,
+            scope_id=1,
+            channel_id=1,
+            provider_id=1,
+            agreement_block=planned.agreement_block,
+            started_at=at,
+        ),
         envelope=plan.envelope,
         provider=planned.provider,
         provider_address=planned.provider_address,

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -62,22 +63,23 @@ class _Handler(logging.StreamHandler[TextIO]):
         """Write what waits; called by `logging` too, when the process ends."""
         try:
             with self.lock or contextlib.nullcontext():
-                self._write_waiting()
-                super().flush()
+                self._promised = None
+                waiting, self._waiting = self._waiting, []
+                if waiting:
+                    waiting.append("")
+                    self.stream.write("\n".join(waiting))
+                    super().flush()
         except Exception:  # noqa: BLE001  as `emit` does
             self.tell_lost("")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """See `logging.Handler`; called with the lock."""
-        self.flush()
-        super().emit(record)
-
-    def _write_waiting(self) -> None:
-        self._promised = None
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            waiting.append("")
-            self.stream.write("\n".join(waiting))
+        """See `logging.Handler`."""
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001  as `logging.StreamHandler.emit` does
+            self.handleError(record)
+            return
+        self.put(line, now=True)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's own name
         """Say that there was a line; where not even that can be written, nothing."""
@@ -234,5 +236,10 @@ def _to_json(line: EventDict) -> str:
 def _renderer(form: str, *, colors: bool) -> Callable[[EventDict], str]:
     if form == "console":
         console = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
-        return lambda line: console(None, "", {**line, "time": str(line["time"])})
+        return lambda line: console(None, "", {**line, "time": _instant(line["time"])})
     return _to_json
+
+
+def _instant(time: object) -> str:
+    """As the lines of libraries have it already."""
+    return time.isoformat().replace("+00:00", "Z") if isinstance(time, datetime) else str(time)
