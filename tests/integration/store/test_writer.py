@@ -1,0 +1,107 @@
+"""What shares a commit with what on SQLite, and who hears of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from ocn_permission_agent.clock import SystemClock
+from ocn_permission_agent.errors import StoreUnavailable
+from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.store.sqlite import SqliteDatabase
+from ocn_permission_agent.store.sqlite_connection import SqliteConnection
+
+
+class Store:
+    """A store whose commits are counted."""
+
+    def __init__(self, database: SqliteDatabase, metrics: Metrics) -> None:
+        self.database = database
+        self._metrics = metrics
+
+    @property
+    def commits(self) -> float:
+        found = self._metrics.registry.get_sample_value("ocn_agent_store_commit_seconds_count")
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    metrics = Metrics()
+    database = await SqliteDatabase.open(tmp_path / "agent.db", metrics=metrics, clock=SystemClock())
+    yield Store(database, metrics)
+    await database.close()
+
+
+def note(key: str) -> Callable[[SqliteConnection], None]:
+    def work(connection: SqliteConnection) -> None:
+        connection.execute("INSERT INTO meta (key, value) VALUES (?, 'x')", (key,))
+
+    return work
+
+
+async def keys(store: Store) -> set[str]:
+    rows = await store.database.read(lambda connection: connection.execute("SELECT key FROM meta").fetchall())
+    return {row["key"] for row in rows}
+
+
+async def test_what_nobody_waits_for_goes_with_the_next(store: Store) -> None:
+    async with asyncio.TaskGroup() as group:
+        for number in range(5):
+            group.create_task(store.database.write(note(f"patient {number}"), patient=True))
+        await asyncio.sleep(0)
+        group.create_task(store.database.write(note("hurried")))
+    assert store.commits == 1
+    assert {"hurried", "patient 0", "patient 4"} <= await keys(store)
+
+
+async def test_what_nobody_waits_for_is_written_though_nothing_else_comes(store: Store) -> None:
+    await store.database.write(note("patient"), patient=True)
+    assert "patient" in await keys(store)
+
+
+async def test_what_is_handed_in_at_the_end_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "agent.db"
+    database = await SqliteDatabase.open(path, metrics=Metrics(), clock=SystemClock())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(database.write(note("patient"), patient=True))
+        group.create_task(database.write(note("paced")))
+        await asyncio.sleep(0)
+        await database.close()
+    again = await SqliteDatabase.open(path, metrics=Metrics(), clock=SystemClock())
+    assert {"patient", "paced"} <= await keys(Store(again, Metrics()))
+    await again.close()
+
+
+async def test_the_result_is_told_though_nobody_waits_any_more(store: Store) -> None:
+    told: list[str | None] = []
+    async with asyncio.TaskGroup() as group:
+        writing = group.create_task(store.database.write(lambda _: "done", told.append))
+        await asyncio.sleep(0)
+        writing.cancel()
+    await store.database.write(note("later"))
+    assert told == ["done"]
+
+
+async def test_a_failure_is_told_as_nothing(store: Store) -> None:
+    told: list[object] = []
+    with pytest.raises(StoreUnavailable):
+        await store.database.write(lambda connection: connection.execute("nonsense"), told.append)
+    assert told == [None]
+
+
+async def test_views_and_triggers_outlive_a_transaction_that_is_rolled_back(store: Store) -> None:
+    store.database.make_at_hand(("CREATE TEMP VIEW IF NOT EXISTS noted AS SELECT key FROM meta",))
+
+    def fail(connection: SqliteConnection) -> None:
+        connection.execute("SELECT * FROM noted").fetchall()
+        raise LookupError("on purpose")
+
+    with pytest.raises(LookupError):
+        await store.database.write(fail)
+    count = await store.database.write(
+        lambda connection: connection.execute("SELECT count(*) FROM noted").fetchone()[0]
+    )
+    assert count == len(await keys(store))
