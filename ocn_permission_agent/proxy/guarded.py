@@ -162,6 +162,11 @@ class GuardedConnection(web.RequestHandler):
     def _came_in(self) -> None:
         """A head is complete, or turned out to be malformed."""
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Go on where reading was paused; aiohttp asks for it after every body, and would parse nothing each time."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def _wake_reader_of_broken_body(self) -> None:
         """Where parsing fails inside a body, aiohttp leaves whoever reads it waiting."""
         current = self._current_request
