@@ -36,7 +36,7 @@ from ocn_permission_agent.proxy.relay import Gathered, answer, arrived, gather
 from ocn_permission_agent.proxy.settings import ProxySettings
 
 
-class _Asked(NamedTuple):
+class _Underway(NamedTuple):
     """A request that is fit to be passed on; `wire_head` is its head as the node gets it."""
 
     head: RequestHead
@@ -128,7 +128,7 @@ class Handler:
             )
         head, _, candidate, wire_head, inert = passage.asked
         client = passage.client = Client(request, head, settings=self._settings)
-        asked = _Asked(head=head, wire_head=wire_head, client=client, passage=passage)
+        asked = _Underway(head=head, wire_head=wire_head, client=client, passage=passage)
         if inert:
             await self._answer_inert(client, passage)
         elif passage.connection is not None:
@@ -155,7 +155,7 @@ class Handler:
             )
         )
 
-    async def _go_on(self, asked: _Asked, connection: WireConnection) -> None:
+    async def _go_on(self, asked: _Underway, connection: WireConnection) -> None:
         """Pass back what the node has begun to answer to a request that was sent the short way."""
         try:
             reply = connection.outcome()
@@ -163,7 +163,7 @@ class Handler:
         finally:
             self._upstream.give_back(connection, request_complete=True)
 
-    async def _stream(self, asked: _Asked) -> None:
+    async def _stream(self, asked: _Underway) -> None:
         """Let a request and its reply pass."""
 
         async def pass_back(reply: WireReply, request_complete: bool) -> None:
@@ -171,7 +171,7 @@ class Handler:
 
         await self._exchange(asked, arrived(asked.client), pass_back)
 
-    async def _copy(self, asked: _Asked, candidate: Candidate) -> None:
+    async def _copy(self, asked: _Underway, candidate: Candidate) -> None:
         """Hold a request and its reply, record what is due in between, then answer.
 
         What ends this otherwise, as the end of the process, leaves the intent open: it becomes a gap at the next start.
@@ -207,7 +207,7 @@ class Handler:
                 raise
 
     async def _record(
-        self, asked: _Asked, candidate: Candidate, body: Gathered, reply: WireReply, share: Share
+        self, asked: _Underway, candidate: Candidate, body: Gathered, reply: WireReply, share: Share
     ) -> Gathered:
         """Read a reply and record what is due by it; what was read of it."""
         if not body.whole:
@@ -233,7 +233,7 @@ class Handler:
         )
         return start
 
-    async def _exchange(self, asked: _Asked, body: Gathered, take: TakeReply[None]) -> None:
+    async def _exchange(self, asked: _Underway, body: Gathered, take: TakeReply[None]) -> None:
         """Send the request; `take` gets the reply."""
         self._passages.sent(asked.passage)
 
@@ -255,7 +255,7 @@ class Handler:
             answer_timeout_seconds=self._settings.node_answer_timeout_seconds,
         )
 
-    async def _pass_back(self, asked: _Asked, reply: WireReply, start: Gathered, request_complete: bool) -> None:
+    async def _pass_back(self, asked: _Underway, reply: WireReply, start: Gathered, request_complete: bool) -> None:
         """Answer with the node's reply."""
         asked.passage.status = reply.status
         asked.passage.keep_alive = await answer(
