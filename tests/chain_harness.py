@@ -9,6 +9,7 @@ from ocn_permission_agent.chain.announcement import Perspective
 from ocn_permission_agent.chain.audit import Auditor
 from ocn_permission_agent.chain.decisions import DecisionStore
 from ocn_permission_agent.chain.endpoints import Endpoints
+from ocn_permission_agent.chain.errands import Errands
 from ocn_permission_agent.chain.rpc import RpcClient
 from ocn_permission_agent.chain.scan import SyncProgress
 from ocn_permission_agent.chain.settings import ChainSettings
@@ -69,6 +70,7 @@ class Watched:
     """A watcher, its view, and short questions to it."""
 
     watcher: Watcher
+    errands: Errands
     auditor: Auditor
     endpoints: Endpoints
     view: ConsentView
@@ -126,8 +128,10 @@ async def watching(
     try:
         async with AsyncExitStack() as opened:
             rpcs = [await opened.enter_async_context(RpcClient(url=url, clock=clock)) for url in chosen.rpc_urls]
+            errands = Errands()
             endpoints = Endpoints(rpcs=rpcs, settings=chosen, clock=clock, metrics=metrics, log=log)
             watcher = Watcher(
+                errands=errands,
                 endpoints=endpoints,
                 store=ChainStore(database),
                 decisions=DecisionStore(database),
@@ -145,6 +149,7 @@ async def watching(
                 announces=announces,
             )
             auditor = Auditor(
+                errands=errands,
                 watcher=watcher,
                 endpoints=endpoints,
                 store=ChainStore(database),
@@ -155,6 +160,7 @@ async def watching(
             )
             yield Watched(
                 watcher=watcher,
+                errands=errands,
                 auditor=auditor,
                 endpoints=endpoints,
                 view=view,

@@ -20,6 +20,7 @@ from ocn_permission_agent.chain.announcement import Perspective
 from ocn_permission_agent.chain.audit import Auditor
 from ocn_permission_agent.chain.decisions import DecisionStore
 from ocn_permission_agent.chain.endpoints import Endpoints, EndpointState
+from ocn_permission_agent.chain.errands import Errands
 from ocn_permission_agent.chain.following import LOOK_SECONDS, Following
 from ocn_permission_agent.chain.scan import Report
 from ocn_permission_agent.chain.store import ChainStore
@@ -188,7 +189,9 @@ def watch_on(database: Database, endpoints: Endpoints, *, lease: Lease, around: 
     store = ChainStore(database, fence=lease.fence)
 
     def shift() -> Shift:
+        errands = Errands()
         watcher = Watcher(
+            errands=errands,
             endpoints=endpoints,
             store=store,
             decisions=DecisionStore(database, fence=lease.fence),
@@ -201,6 +204,7 @@ def watch_on(database: Database, endpoints: Endpoints, *, lease: Lease, around: 
             announces=lease.shared,
         )
         auditor = Auditor(
+            errands=errands,
             watcher=watcher,
             endpoints=endpoints,
             store=store,

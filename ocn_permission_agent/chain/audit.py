@@ -13,6 +13,7 @@ from ocn_permission_agent.chain import abi
 from ocn_permission_agent.chain.blocks import Header
 from ocn_permission_agent.chain.decode import Malformed, read_addresses, read_flag
 from ocn_permission_agent.chain.endpoints import Endpoints
+from ocn_permission_agent.chain.errands import Errands
 from ocn_permission_agent.chain.follower import FoundLog
 from ocn_permission_agent.chain.reader import StateReader
 from ocn_permission_agent.chain.scan import Scanner
@@ -48,7 +49,8 @@ class Auditor:
     """Audits at its own pace beside the watcher, by another endpoint than the followed one if there is one.
 
     Args:
-        watcher: knows the newest block, and takes what was found.
+        watcher: knows the newest block.
+        errands: what the watcher is asked for, and tells.
         endpoints: whom to ask.
         store: what logs we have.
         settings: which chain.
@@ -61,6 +63,7 @@ class Auditor:
         self,
         *,
         watcher: Watcher,
+        errands: Errands,
         endpoints: Endpoints,
         store: ChainStore,
         settings: ChainSettings,
@@ -69,6 +72,7 @@ class Auditor:
         log: Log,
     ) -> None:
         self._watcher = watcher
+        self._errands = errands
         self._endpoints = endpoints
         self._store = store
         self._settings = settings
@@ -78,7 +82,7 @@ class Auditor:
 
     async def run(self) -> None:
         """Audit at the start, every `audit_seconds`, and soon after the watcher met a contradiction."""
-        await self._watcher.first_poll()
+        await self._errands.first_poll()
         while True:
             try:
                 await self.audit_once()
@@ -104,9 +108,10 @@ class Auditor:
         source = self._endpoints.other()
         differing, count = await self._compare(source, tip.facts, tip.header)
         recovered = 0
-        suspicious = self._watcher.take_contradiction()
+        suspicious = self._errands.take_contradiction()
         if count or suspicious or _contradicted(tip.facts):
-            self._watcher.look_at(differing)
+            self._errands.look_at(differing)
+            self._endpoints.dispute(differing)
             recovered = await self._read_logs_again(source, tip.header.number)
         self._metrics.consent_audit_differences.inc(count)
         report = AuditReport(block_number=tip.header.number, differences=count, recovered=recovered)
@@ -183,14 +188,14 @@ class Auditor:
                 for event in await scanner.decode(new, recent=False)
             ]
         if lost:
-            self._watcher.take_found(lost)
+            self._errands.take_found(lost)
         return len(lost)
 
     async def _until_due(self, seconds: float) -> None:
         """For so long, or until the watcher met a contradiction that is new."""
         async with asyncio.TaskGroup() as group:
             sleeping = group.create_task(_sleep(self._clock, seconds))
-            woken = group.create_task(self._watcher.contradiction())
+            woken = group.create_task(self._errands.contradiction())
             await asyncio.wait((sleeping, woken), return_when=asyncio.FIRST_COMPLETED)
             sleeping.cancel()
             woken.cancel()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ocn_permission_agent.chain.follower import Move
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.events import (
     AgreementObserved,
@@ -50,14 +51,27 @@ class Alarms:
         return sounding is not None
 
 
-def tell_event(log: Log, event: Event, facts: Facts) -> None:
-    """One line, if it is of any concern.
+def tell_move(log: Log, move: Move, *, endpoint: str) -> None:
+    """What happened on the way to a new head; nothing, if nothing did."""
+    head = move.tip.header
+    if move.dropped_blocks:
+        log.warning("chain.reorganised", head=head.number, dropped_blocks=move.dropped_blocks)
+    if move.unexplained:
+        # Everything was looked at already; what was lost is looked for in the logs, and by another endpoint.
+        log.warning("logs.missed", endpoint=endpoint, blocks=list(move.unexplained))
+    for event in move.events:
+        _tell_event(log, event, move.tip.facts)
+    if move.events:
+        log.info("head.advanced", head=head.number, events=len(move.events))
 
-    Args:
-        log: where to.
-        event: new.
-        facts: what is known after it.
-    """
+
+def contradicts(move: Move) -> bool:
+    """Whether the state, or a block's own filter, told what no log had told."""
+    return bool(move.unexplained) or any(_is_contradiction(event, move.tip.facts) for event in move.events)
+
+
+def _tell_event(log: Log, event: Event, facts: Facts) -> None:
+    """One line about a new event, if it is of any concern, by what is known after it."""
     match event:
         case AgreementToggled():
             _tell_replay(log, event, facts)
@@ -77,7 +91,7 @@ def tell_event(log: Log, event: Event, facts: Facts) -> None:
             _tell_unreadable(log, event)
 
 
-def is_contradiction(event: Event, facts: Facts) -> bool:
+def _is_contradiction(event: Event, facts: Facts) -> bool:
     """Whether the event is a look at the state that says what no log had said: logs were lost."""
     match event:
         case AgreementObserved() | GrantsCounted():

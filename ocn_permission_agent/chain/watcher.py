@@ -8,9 +8,8 @@
                   └── after any trouble, for the endpoint behind the same name may be another one
 """
 
-import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from ocn_permission_agent.chain.announcement import Perspective, announcement_of
@@ -19,14 +18,15 @@ from ocn_permission_agent.chain.checks import Findings
 from ocn_permission_agent.chain.cursor import Link
 from ocn_permission_agent.chain.decisions import DecisionStore, fold
 from ocn_permission_agent.chain.endpoints import Endpoints
-from ocn_permission_agent.chain.follower import Follower, FoundLog, Move
+from ocn_permission_agent.chain.errands import Errands
+from ocn_permission_agent.chain.follower import Follower, Move
 from ocn_permission_agent.chain.resync import Resync
 from ocn_permission_agent.chain.scan import Report, SyncProgress
 from ocn_permission_agent.chain.settings import ChainSettings
 from ocn_permission_agent.chain.source import ChainSource
 from ocn_permission_agent.chain.store import ChainStore
-from ocn_permission_agent.chain.telling import Alarms, is_contradiction, tell_event
-from ocn_permission_agent.chain.touched import Touched, touched_by
+from ocn_permission_agent.chain.telling import Alarms, contradicts, tell_move
+from ocn_permission_agent.chain.touched import touched_by
 from ocn_permission_agent.chain.trust import Distrust, Trust
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.index import ConsentIndex
@@ -59,6 +59,7 @@ class Watcher:
         perspective: of this agent: its operator's key, and what the operator decided about consent.
         public_url: what the Registry must have as this operator's domain.
         log: one line per change.
+        errands: of the auditor that works beside it; None where there is none.
         jitter: random numbers in [0, 1) that spread the pauses after failures.
         announces: tell other agents, through the store, what is published.
     """
@@ -75,6 +76,7 @@ class Watcher:
         perspective: Perspective,
         public_url: str,
         log: Log,
+        errands: Errands | None = None,
         jitter: Callable[[], float] = random.random,
         announces: bool = False,
     ) -> None:
@@ -95,16 +97,11 @@ class Watcher:
         self._restored = False
         self._alarms = Alarms(log=log, clock=clock, repeated={"contract.mismatched": _MISMATCH_ALARM_SECONDS})
         self._resync: Resync | None = None
-        self._look_again = Touched()
-        self._found: list[FoundLog] = []
-        self._polled = asyncio.Event()
-        self._contradiction = asyncio.Event()
+        self._errands = errands or Errands()
 
     @property
     def _source(self) -> ChainSource:
         return self._endpoints.followed
-
-    # --- for the auditor ------------------------------------------------------------------------------------------
 
     @property
     def tip(self) -> Link | None:
@@ -115,29 +112,6 @@ class Watcher:
     def first_block(self) -> int:
         """Where reading began."""
         return self._follower.first_block
-
-    async def first_poll(self) -> None:
-        """Wait until a poll of this run was complete."""
-        await self._polled.wait()
-
-    async def contradiction(self) -> None:
-        """Wait until a look at the state contradicted the logs."""
-        await self._contradiction.wait()
-
-    def take_contradiction(self) -> bool:
-        """Whether that happened since this was asked last."""
-        happened = self._contradiction.is_set()
-        self._contradiction.clear()
-        return happened
-
-    def look_at(self, touched: Touched) -> None:
-        """Look at these entries at the next poll, and have them compared between the endpoints."""
-        self._look_again |= touched
-        self._endpoints.dispute(touched)
-
-    def take_found(self, found: Sequence[FoundLog]) -> None:
-        """Put these logs into their places at the next poll."""
-        self._found += found
 
     # --- following ------------------------------------------------------------------------------------------------
 
@@ -262,7 +236,7 @@ class Watcher:
         self._view.publish(index)
         await self._announce(index)
         self._tell(move)
-        self._polled.set()
+        self._errands.polled()
         if distrust is not None:
             await self._hold(distrust)
         elif domain != self._own_domain():
@@ -280,18 +254,18 @@ class Watcher:
             # Its head is a block we passed: a server that lags. The view ages until the head moves on (C8).
             raise ChainUnavailable(f"{self._source.endpoint} is behind the block we know")
         self._resync = None
-        if not self._look_again:
-            return move
-        again = await self._follower.look_again(self._look_again)
-        self._look_again = Touched()
+        with self._errands.looking() as touched:
+            if not touched:
+                return move
+            again = await self._follower.look_again(touched)
         return replace(move, tip=again.tip, events=(*move.events, *again.events))
 
     async def _put_found_into_place(self) -> None:
-        if not self._found:
-            return
-        events = await self._follower.take_found(self._found)
-        self._found.clear()
-        self._look_again |= touched_by(events)
+        with self._errands.putting_into_place() as found:
+            if not found:
+                return
+            events = await self._follower.take_found(found)
+        self._errands.look_at(touched_by(events))
         self._log.warning("logs.recovered", endpoint=self._source.endpoint, events=len(events))
 
     # --- a chain that has none of our blocks ------------------------------------------------------------------------
@@ -367,18 +341,9 @@ class Watcher:
             self._log.info("chain.recovered", endpoint=self._source.endpoint, head=head.number)
         if self._view.block_from_the_future:
             self._log.error("clock.doubted", head=head.number, block_time=head.time.isoformat())
-        if move.dropped_blocks:
-            self._log.warning("chain.reorganised", head=head.number, dropped_blocks=move.dropped_blocks)
-        if move.unexplained:
-            # Everything was looked at already; what was lost is looked for in the logs, and by another endpoint.
-            self._log.warning("logs.missed", endpoint=self._source.endpoint, blocks=list(move.unexplained))
-            self._contradiction.set()
-        for event in move.events:
-            tell_event(self._log, event, move.tip.facts)
-            if is_contradiction(event, move.tip.facts):
-                self._contradiction.set()
-        if move.events:
-            self._log.info("head.advanced", head=head.number, events=len(move.events))
+        tell_move(self._log, move, endpoint=self._source.endpoint)
+        if contradicts(move):
+            self._errands.contradicted()
 
     def _log_progress(self, progress: SyncProgress) -> None:
         self._log.info("range.committed", scanned_to=progress.scanned_to, until=progress.until, events=progress.events)

@@ -55,7 +55,7 @@ async def test_a_hidden_revoke_is_closed_at_once_where_the_block_itself_tells_of
         (line,) = watched.log.named("logs.missed")
         assert line["blocks"] == [receipt.block_number]
         async with asyncio.timeout(5):
-            await watched.watcher.contradiction()
+            await watched.errands.contradiction()
 
         rpc.faults.hide.clear()
         await watched.auditor.audit_once()
