@@ -82,7 +82,6 @@ class _Recording:
         self._planning = Planning(settings)
         self._recording = Recording(Sql.of("outbox", "sqlite", "recording"), self._planning)
         database.on_undone(self._recording.undo)
-        database.before_commit(self._recording.tally)
 
     async def record(self, plan: CopyPlan) -> Verdicts:
         return await self.record_and_begin(plan, (), _nobody)
@@ -108,8 +107,6 @@ class _Recording:
                 each = connection.at_its_own_risk(partial(self._put_down, connection, plan))
                 if each is None:
                     self._recording.undo()
-                else:
-                    self._recording.tally(connection)
                 verdicts.append(each)
             return verdicts
 

@@ -5,7 +5,6 @@ which are few, are remembered, ids are given out here, and what can be worked ou
 writer's thread is busy with others.
 """
 
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -73,7 +72,6 @@ class Recording:
         self._scopes: dict[ScopeKey, _Scope] = {}
         self._newest_id: int | None = None
         self._newest_lane: int | None = None
-        self._grown: Counter[int] = Counter()
 
     def forget(self) -> None:
         """What was remembered may be wrong: a channel or a provider stands otherwise than before."""
@@ -83,13 +81,6 @@ class Recording:
         """What was written last is rolled back."""
         self._scopes.clear()
         self._newest_id = self._newest_lane = None
-        self._grown.clear()
-
-    def tally(self, connection: Connection) -> None:
-        """Add what was recorded to the tallies; before each commit, since many records share one."""
-        if self._grown:
-            connection.executemany(self._sql["add_to_tally"], self._grown.items())
-            self._grown.clear()
 
     def keep_mark(self, connection: Connection, mark: Mark) -> None:
         """Write how far the spool is emptied."""
@@ -183,10 +174,6 @@ class Recording:
             )
             connection.execute(self._sql["add_copy"], values)
             envelope = _NO_ENVELOPE
-            if each.conflict:
-                self._sql.do(connection, "add_parked_to_tally", scope_id=each.scope.scope_id)
-            else:
-                self._grown[each.scope.scope_id] += 1
             if each.begins:
                 begun.append(_begun(prepared, each, delivery_id, envelope_id=first_id, lane_id=lane_id))
         self._newest_id = first_id + len(due) - 1

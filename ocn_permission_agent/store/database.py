@@ -115,10 +115,6 @@ class Database(Protocol):
         """Tell `told` whenever something that was written is undone. For those who remember what they have written."""
         ...
 
-    def before_commit(self, work: Callable[[Connection], None], /) -> None:
-        """Run `work` at the end of each writing transaction, for what is summed up over its pieces."""
-        ...
-
     async def dump(self) -> str:
         """All that is kept as text, the same for the same content: two stores can be compared by it."""
         ...

@@ -63,9 +63,6 @@ class ReadOnlyDatabase(SqliteDatabase):
     def on_undone(self, told: Callable[[], None]) -> None:
         """Nothing is ever written, nor undone."""
 
-    def before_commit(self, work: Callable[[SqliteConnection], None]) -> None:
-        """Nothing is ever committed."""
-
     async def close(self) -> None:
         """Close the file."""
         self._connection.close()

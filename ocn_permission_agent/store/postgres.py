@@ -62,7 +62,6 @@ class PostgresDatabase:
         self._clock = clock
         self._metrics = metrics
         self._undone: list[Callable[[], None]] = []
-        self._before_commit: list[Callable[[Connection], None]] = []
         self._writing: set[asyncio.Task[Any]] = set()
         self._closed = False
         self._pause_seconds = 0.0
@@ -177,10 +176,6 @@ class PostgresDatabase:
         """See `database.Database.on_undone`."""
         self._undone.append(told)
 
-    def before_commit(self, work: Callable[[Connection], None]) -> None:
-        """See `database.Database.before_commit`. Pieces run side by side: what is summed up must be of this piece."""
-        self._before_commit.append(work)
-
     async def dump(self) -> str:
         """See `database.Database.dump`: each table with its rows as JSON."""
         return await self.read(_dumped)
@@ -242,8 +237,6 @@ class PostgresDatabase:
     def _whole(self, link: Link, work: Callable[[Connection], T]) -> T:
         connection = PostgresConnection(link, doing="written")
         value = work(connection)
-        for each in self._before_commit:
-            each(connection)
         connection.finish()
         return value
 

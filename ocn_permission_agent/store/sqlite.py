@@ -115,10 +115,6 @@ class SqliteDatabase:
         """
         self._writer.on_undone(told)
 
-    def before_commit(self, work: Callable[[SqliteConnection], None]) -> None:
-        """Run `work` in the writer's thread at the end of each transaction, for what is summed up over its pieces."""
-        self._writer.before_commit(work)
-
     async def dump(self) -> str:
         """All tables as SQL text, the same for the same content: two stores can be compared by it."""
         return await self.read(lambda connection: "\n".join(connection.iterdump()))

@@ -72,7 +72,6 @@ class Writer:
         self._hurried: set[asyncio.AbstractEventLoop] = set()
         self._handed_over_at = 0.0
         self._undone: list[Callable[[], None]] = []
-        self._before_commit: list[Callable[[SqliteConnection], None]] = []
         self._to_make: list[str] = []
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
@@ -120,10 +119,6 @@ class Writer:
     def on_undone(self, told: Callable[[], None]) -> None:
         """See `database.Database.on_undone`."""
         self._undone.append(told)
-
-    def before_commit(self, work: Callable[[SqliteConnection], None]) -> None:
-        """See `database.Database.before_commit`."""
-        self._before_commit.append(work)
 
     def make_at_hand(self, statements: Sequence[str]) -> None:
         """See `sqlite.SqliteDatabase.make_at_hand`."""
@@ -178,7 +173,7 @@ class Writer:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 outcomes = [job.work(connection) for job in group]
-                self._finish(connection)
+                connection.finish()
             except BaseException as error:  # whose fault it was is found out one by one
                 if not connection.in_transaction:
                     raise _TransactionLost(str(error)) from error
@@ -207,7 +202,7 @@ class Writer:
         connection.execute("SAVEPOINT piece")
         try:
             value = job.work(connection)
-            self._finish(connection)
+            connection.finish()
         except BaseException as error:  # whatever it is belongs to the caller
             if not connection.in_transaction:
                 raise _TransactionLost(str(error)) from error
@@ -226,11 +221,6 @@ class Writer:
         self._tell_undone()
         outcomes = outcomes + [None] * (size - len(outcomes))
         return [each if isinstance(each, _Failed) else _Failed(_unavailable(error)) for each in outcomes]
-
-    def _finish(self, connection: SqliteConnection) -> None:
-        for work in self._before_commit:
-            work(connection)
-        connection.finish()
 
     def _tell_undone(self) -> None:
         self._connection.drop_left()

@@ -53,14 +53,6 @@ ORDER BY id DESC LIMIT 1;
 -- name: find_any
 SELECT id FROM deliveries WHERE lane_id = ? AND state NOT IN ('withdrawn', 'expired') LIMIT 1;
 
--- name: add_to_tally
-INSERT INTO tallies (scope_id, state, n) VALUES (?1, 'pending', ?2)
-ON CONFLICT (scope_id, state) DO UPDATE SET n = n + ?2;
-
--- name: add_parked_to_tally
-INSERT INTO tallies (scope_id, state, n) VALUES (:scope_id, 'parked', 1)
-ON CONFLICT (scope_id, state) DO UPDATE SET n = n + 1;
-
 -- name: add_duplicate
 INSERT INTO duplicates (delivery_id, noted_at_us, correlation_id, receiver)
 VALUES (:delivery_id, :noted_at_us, :correlation_id, :receiver);

@@ -41,6 +41,8 @@ CREATE TEMP TRIGGER IF NOT EXISTS adding_of_copies INSTEAD OF INSERT ON added_co
     VALUES (NEW.id, NEW.envelope_id, NEW.lane_id, NEW.scope_id, NEW.state, NEW.fleeting, NEW.recorded_at_us,
             NEW.recorded_at_us, NEW.expires_base_us, NEW.ended_at_us, NEW.reason, NEW.content_digest,
             NEW.payload_until_us, NEW.forget_at_us, NEW.begins);
+    INSERT INTO tallies (scope_id, state, n) VALUES (NEW.scope_id, NEW.state, 1)
+    ON CONFLICT (scope_id, state) DO UPDATE SET n = n + 1;
     INSERT INTO attempts (delivery_id, number, started_at_us)
     SELECT NEW.id, 1, NEW.recorded_at_us WHERE NEW.begins;
 END;

@@ -140,20 +140,6 @@ async def test_what_is_left_to_the_end_is_done_of_pieces_that_succeed_only(datab
     assert await texts(database) == ["after", "around", "before", "kept"]
 
 
-async def test_work_at_the_end_of_a_transaction_is_a_part_of_it(database: Database) -> None:
-    def sum_up(connection: Connection) -> None:
-        count = connection.execute("SELECT count(*) AS n FROM notes WHERE colour IS NULL").fetchone()["n"]
-        if count == 3:
-            raise LookupError("three is too many")
-
-    database.before_commit(sum_up)
-    await add(database, "one")
-    await add(database, "two")
-    with pytest.raises(LookupError):
-        await add(database, "three")
-    assert await texts(database) == ["one", "two"]
-
-
 async def test_each_of_many_sets_of_values_is_written(database: Database) -> None:
     rows = [{"text": f"{number}", "colour": None if number else "red"} for number in range(5)]
     await database.write(

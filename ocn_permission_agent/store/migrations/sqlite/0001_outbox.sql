@@ -48,8 +48,8 @@ CREATE TABLE scopes (
     UNIQUE (channel_id, customer_address, agreement, interface_role, provider)
 ) STRICT;
 
--- How many deliveries a scope has in each state, so that nobody ever counts a million rows. Kept by the triggers below;
--- what is recorded is added once for all that share a commit.
+-- How many deliveries a scope has in each state, so that nobody ever counts a million rows. Who records adds to it, the
+-- triggers below do the rest.
 CREATE TABLE tallies (
     scope_id INTEGER NOT NULL REFERENCES scopes (id),
     state    TEXT NOT NULL,
