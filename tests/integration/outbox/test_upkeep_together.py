@@ -37,7 +37,9 @@ SETTINGS = DeliverySettings(parked_days=5, history_days=7, ledger_days=30)
 KEY = OperatorKey(b"\x11" * 32)
 CUSTOMERS = tuple(address(f"0x{number:040x}") for number in (0xC1, 0xC2, 0xC3))
 #: of each kind and provider: more than a slice of upkeep
-COPIES = 150
+COPIES = 120
+#: that each agent records meanwhile, to two services
+TOKENS = 10
 REVOKED = (Module.SESSIONS, Module.CDRS)
 
 
@@ -196,7 +198,7 @@ async def test_upkeep_by_several_at_once_does_each_thing_once(three: Three) -> N
         three.view.index.close(provider, *REVOKED)
 
     async def live(agent: Agent, name: str) -> None:
-        for number in range(20):
+        for number in range(TOKENS):
             await agent.record(a_token(f"token-{name}-{number}"))
             await agent.end_all(room=3)
 
@@ -204,7 +206,7 @@ async def test_upkeep_by_several_at_once_does_each_thing_once(three: Three) -> N
         for begin, (name, agent) in enumerate(zip("abc", three.agents, strict=True)):
             group.create_task(agent.tend(begin))
             group.create_task(live(agent, name))
-            recorded |= {f"token-{name}-{number}" for number in range(20)}
+            recorded |= {f"token-{name}-{number}" for number in range(TOKENS)}
     await first.tend()  # what was in flight in the last of all rounds
 
     assert three.undone == [], "neither a deadlock nor anything else that had to be done again"
@@ -239,7 +241,7 @@ async def assert_consistent(three: Three) -> None:
     rows = {row[0]: row[1] for row in await three.rows("SELECT state, count(*) FROM deliveries GROUP BY state")}
     counts = await three.agents[0].store.counts()
     assert {state.value: count for state, count in counts.by_state.items()} == rows
-    assert rows == {"parked": 2 * COPIES, "withdrawn": 4 * COPIES, "expired": 2 * COPIES, "delivered": 120}
+    assert rows == {"parked": 2 * COPIES, "withdrawn": 4 * COPIES, "expired": 2 * COPIES, "delivered": 6 * TOKENS}
     assert await three.rows("SELECT count(*) FROM envelopes WHERE body IS NOT NULL OR needed > 0") == [(0,)]
     assert await three.rows("SELECT count(*) FROM not_copied") == [(0,)]
     assert await three.rows("SELECT count(*) FROM lanes WHERE head_id IS NOT NULL OR in_flight") == [(0,)]
