@@ -51,13 +51,10 @@ class _Handler(logging.StreamHandler[TextIO]):
 
     def put(self, line: str, *, now: bool) -> None:
         """Write a line, with `now` at once."""
-        self._waiting.append(line)
-        loop = None if now else asyncio._get_running_loop()  # the public one raises where there is none
-        if loop is None:
+        with self.lock or contextlib.nullcontext():
+            self._waiting.append(line)
+        if now or not self._will_be_written():
             self.flush()
-        elif loop is not self._promised:
-            self._promised = loop
-            loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Write what waits; called by `logging` too, when the process ends."""
@@ -71,6 +68,17 @@ class _Handler(logging.StreamHandler[TextIO]):
                     super().flush()
         except Exception:  # noqa: BLE001  as `emit` does
             self.tell_lost("")
+
+    def _will_be_written(self) -> bool:
+        """Whether there is an event loop that sees to what waits."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        if loop is not self._promised:
+            self._promised = loop
+            loop.call_soon(self.flush)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         """See `logging.Handler`."""

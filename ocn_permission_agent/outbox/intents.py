@@ -164,12 +164,12 @@ class Intents:
     def _append_soon(self, line: bytes) -> None:
         """Write a line before the next one, or when the turn of the event loop is over."""
         self._delayed.append(line)
-        if len(self._delayed) == 1:
-            loop = asyncio._get_running_loop()  # the public one raises where there is none
-            if loop is None:
-                self._write_delayed()
-            else:
-                loop.call_soon(self._write_delayed)
+        if len(self._delayed) > 1:
+            return
+        try:
+            asyncio.get_running_loop().call_soon(self._write_delayed)
+        except RuntimeError:  # there is no event loop
+            self._write_delayed()
 
     def _write_delayed(self) -> None:
         if self._delayed:

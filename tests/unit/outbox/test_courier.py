@@ -1,4 +1,5 @@
 import json
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -177,6 +178,7 @@ async def test_each_attempt_has_a_request_id_of_its_own_and_the_same_bytes() -> 
     setting = Setting()
     first, second = await setting.ready(session()), await setting.ready(session())
     assert first.headers["X-Request-ID"] != second.headers["X-Request-ID"]
+    assert {uuid.UUID(each.headers["X-Request-ID"]).version for each in (first, second)} == {4}
     assert first.body == second.body
 
 
