@@ -77,7 +77,7 @@ class Connection(GuardedConnection):
         #: what aiohttp's task waits for meanwhile
         self._asleep: asyncio.Future[None] | None = None
         #: what has come in before that task was ready for it, out of its sight
-        self._postponed: tuple[Any, StreamReader] | None = None
+        self._postponed: list[tuple[Any, StreamReader]] = []
         #: what the long way begins with
         self._begun: Passage | None = None
 
@@ -102,10 +102,12 @@ class Connection(GuardedConnection):
             self._waiter = asleep
 
     def _came_in(self) -> None:
-        if self._crossing is not None or self._postponed is not None:
+        if self._crossing is not None:
             return  # it waits its turn
         asleep = self._waiter
-        if asleep is None and len(self._messages) == 1 and not self._request_in_progress:
+        if self._postponed:
+            self._hide()
+        elif asleep is None and len(self._messages) == 1 and not self._request_in_progress:
             self._postpone()
         elif asleep is not None and not asleep.done():
             self._begin(asleep)
@@ -139,14 +141,18 @@ class Connection(GuardedConnection):
         Under load that is the usual case. If the task found the request, it would take the long way, and so would all
         that follow on this connection.
         """
-        self._postponed = self._messages.popleft()
+        self._hide()
         self._loop.call_soon(self._begin_postponed)  # the task's own turn comes before that
 
+    def _hide(self) -> None:
+        self._postponed += self._messages
+        self._messages.clear()
+
     def _begin_postponed(self) -> None:
-        if self._postponed is None:
-            return
-        self._messages.appendleft(self._postponed)
-        self._postponed = None
+        self._messages.extend(self._postponed)
+        self._postponed.clear()
+        if len(self._messages) >= self._max_msg_queue_size and not self._buffer_paused:
+            self._pause_reading_for_buffer()  # the parser has stopped there; aiohttp goes on when the queue is shorter
         asleep = self._waiter
         if asleep is not None and not asleep.done():
             self._begin(asleep)

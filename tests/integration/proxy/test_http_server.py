@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
 
@@ -121,3 +122,28 @@ async def test_one_request_on_the_long_way_does_not_make_the_next_take_it_too() 
         for _ in range(2):
             await line.reader.readuntil(b"\r\n\r\n")
     assert took == ["asked for the short way", "took the long way"] * 2
+
+
+@pytest.mark.parametrize("behind", [1, 2, 100])
+async def test_what_is_postponed_keeps_its_order(behind: int) -> None:
+    """More than aiohttp's queue holds, too: reading is paused then, and has to go on."""
+    paths = [f"/{number}" for number in range(behind + 2)]
+    took: list[str] = []
+    platforms: list[Platform] = []
+
+    def begin(message: RawRequestMessage, _: StreamReader, platform: Platform) -> Passage:
+        platforms.append(platform)
+        return Passage(message.method, 0.0)
+
+    async def handle(request: web.BaseRequest, _: Passage | None = None, /) -> web.StreamResponse:
+        took.append(request.path)
+        if request.path == "/0" and isinstance(platforms[0], Connection):
+            for data in (a_put(path=paths[1]), b"".join(a_put(path=path) for path in paths[2:])):
+                asyncio.get_running_loop().call_soon(platforms[0].data_received, data)
+        return Written(b"HTTP/1.1 204 No Content\r\n\r\n", keep_alive=True)
+
+    async with a_server(handle, short_way=begin) as line, asyncio.timeout(10):
+        line.writer.write(a_put(path="/0"))
+        for _ in paths:
+            await line.reader.readuntil(b"\r\n\r\n")
+    assert took == paths
