@@ -60,7 +60,7 @@ class Claiming:
     """Claims.
 
     Args:
-        sql: the named statements of ``sql/sqlite.sql`` or ``sql/postgres.sql``.
+        sql: the named statements of ``sql/``, for its engine.
         settling: ends what is superseded.
         holding: how lanes are held.
     """

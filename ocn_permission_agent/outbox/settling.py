@@ -28,7 +28,7 @@ class Settling:
     """Writes decisions.
 
     Args:
-        sql: the named statements of ``sql/sqlite.sql`` or ``sql/postgres.sql``.
+        sql: the named statements of ``sql/``, for its engine.
         settings: how long payloads and rows are kept.
         ledger: gets every outcome.
     """

@@ -36,7 +36,7 @@ class Tidying:
     """Upkeep of the rows.
 
     Args:
-        sql: the named statements of ``sql/sqlite.sql`` or ``sql/postgres.sql``.
+        sql: the named statements of ``sql/``, for its engine.
         settling: ends deliveries.
         dialect: of the engine.
     """

@@ -94,50 +94,7 @@ UPDATE lanes SET in_flight = 0 WHERE in_flight = 1;
 -- name: renew_leases
 SELECT 1 WHERE FALSE;
 
--- --------------------------------------------------------------------------------------------------- collapsing
-
--- name: pending_of_lane
-SELECT d.id, d.envelope_id, d.scope_id, d.attempts, e.method, e.module, e.interface_role, e.kind, e.version,
-       e.segments, e.url_path, e.query, e.body, k.method AS collapsed_method, k.body AS collapsed_body
-FROM deliveries d
-JOIN envelopes e ON e.id = d.envelope_id
-LEFT JOIN collapsed k ON k.delivery_id = d.id
-WHERE d.lane_id = :lane_id AND d.id >= :head_id AND d.state = 'pending'
-ORDER BY d.id LIMIT :most;
-
--- name: get_merged
-SELECT scope_id, through_id, body FROM merged_sessions WHERE lane_id = :lane_id;
-
--- name: put_merged
-INSERT INTO merged_sessions (lane_id, scope_id, through_id, body, changed_at_us)
-VALUES (:lane_id, :scope_id, :through_id, :body, :now)
-ON CONFLICT (lane_id) DO UPDATE
-SET scope_id = excluded.scope_id, through_id = excluded.through_id, body = excluded.body,
-    changed_at_us = excluded.changed_at_us;
-
--- name: drop_merged
-DELETE FROM merged_sessions WHERE lane_id = :lane_id;
-
--- name: put_collapsed
-INSERT INTO collapsed (delivery_id, method, body) VALUES (:delivery_id, :method, :body)
-ON CONFLICT (delivery_id) DO UPDATE SET method = excluded.method, body = excluded.body;
-
--- name: drop_collapsed
-DELETE FROM collapsed WHERE delivery_id = :delivery_id;
-
--- name: inherit_attempts
-UPDATE deliveries SET attempts = :attempts WHERE id = :id;
-
 -- ----------------------------------------------------------------------------------------------------- settling
-
--- name: end_attempt
-UPDATE attempts
-SET ended_at_us = :ended_at_us, verdict = :verdict, http_status = :http_status, ocpi_status = :ocpi_status,
-    detail = :detail
-WHERE delivery_id = :delivery_id AND number = :number;
-
--- name: drop_open_attempt
-DELETE FROM attempts WHERE delivery_id = :delivery_id AND ended_at_us IS NULL;
 
 -- name: standing_of
 -- How module and provider of a lane stand, and whether whoever has :lease holds it still for delivery :id. `alone`:
@@ -168,44 +125,6 @@ UPDATE deliveries
 SET reason = :reason, next_attempt_at_us = :next_attempt_at_us, in_doubt = max(in_doubt, :in_doubt)
 WHERE id = :id;
 
--- name: to_end
--- All that is to be known of a delivery at its end.
-SELECT d.id, d.envelope_id, d.lane_id, d.scope_id, d.state, d.attempts, d.payload_until_us, d.recorded_at_us,
-       l.owner, l.object_id, s.provider, s.agreement, s.agreement_block, p.address AS provider_address,
-       e.customer, e.customer_address, e.method, e.module, e.interface_role, e.kind, e.version, e.segments, e.url_path,
-       e.correlation_id, e.body, k.method AS collapsed_method,
-       (SELECT a.started_at_us FROM attempts a WHERE a.delivery_id = d.id ORDER BY a.number DESC LIMIT 1)
-           AS started_at_us
-FROM deliveries d
-JOIN lanes l ON l.id = d.lane_id
-JOIN scopes s ON s.id = d.scope_id
-JOIN channels c ON c.id = s.channel_id
-JOIN providers p ON p.id = c.provider_id
-JOIN envelopes e ON e.id = d.envelope_id
-LEFT JOIN collapsed k ON k.delivery_id = d.id
-WHERE d.id = :id;
-
--- name: end_delivery
-UPDATE deliveries
-SET state = :state, reason = :reason, ended_at_us = :ended_at_us, payload_until_us = :payload_until_us,
-    forget_at_us = :forget_at_us
-WHERE id = :id;
-
--- name: release_payload
--- One delivery less needs it; the last one takes it along.
-UPDATE envelopes
-SET needed = needed - 1,
-    body = CASE WHEN needed > 1 THEN body END,
-    query = CASE WHEN needed > 1 THEN query END,
-    ocn_signature = CASE WHEN needed > 1 THEN ocn_signature END
-WHERE id = :envelope_id;
-
--- name: next_in_lane
-SELECT d.id, d.next_attempt_at_us
-FROM lanes l JOIN deliveries d ON d.lane_id = l.id AND d.id >= l.head_id
-WHERE l.id = :lane_id AND d.state = 'pending'
-ORDER BY d.id LIMIT 1;
-
 -- name: free_lane
 -- A lane that has waited for its turn since its provider returned, and has had it: its windows stood still meanwhile.
 UPDATE lanes
@@ -223,19 +142,6 @@ WHERE id = :lane_id;
 
 -- name: lock_breaker
 SELECT failures, paused_since_us, probe_at_us, pause_reason FROM providers WHERE id = :provider_id;
-
--- name: get_module_pause
-SELECT paused_since_us, probe_at_us, pause_reason FROM channels WHERE id = :channel_id;
-
--- name: set_breaker
-UPDATE providers
-SET failures = :failures, paused_since_us = :paused_since_us, probe_at_us = :probe_at_us, pause_reason = :pause_reason
-WHERE id = :provider_id;
-
--- name: set_module_pause
-UPDATE channels
-SET paused_since_us = :paused_since_us, probe_at_us = :probe_at_us, pause_reason = :pause_reason
-WHERE id = :channel_id;
 
 -- name: begin_still
 UPDATE channels SET still_since_us = coalesce(still_since_us, :now)
@@ -294,12 +200,6 @@ FROM scopes s JOIN channels c ON c.id = s.channel_id JOIN providers p ON p.id = 
 WHERE EXISTS (SELECT 1 FROM deliveries d WHERE d.scope_id = s.id AND d.payload_until_us IS NOT 0)
    OR EXISTS (SELECT 1 FROM merged_sessions m WHERE m.scope_id = s.id);
 
--- name: scope_ids
-SELECT s.id
-FROM scopes s JOIN channels c ON c.id = s.channel_id JOIN providers p ON p.id = c.provider_id
-WHERE s.customer_address = :customer_address AND p.address = :provider_address AND s.agreement = :agreement
-  AND c.module = :module AND s.interface_role = :interface_role;
-
 -- name: pending_of_scope
 SELECT d.id, d.lane_id, l.in_flight
 FROM deliveries d JOIN lanes l ON l.id = d.lane_id
@@ -314,14 +214,8 @@ SELECT id, lane_id FROM deliveries WHERE state = 'pending' LIMIT :most;
 SELECT id, envelope_id FROM deliveries
 WHERE scope_id = :scope_id AND payload_until_us IS NOT 0 AND state <> 'pending' LIMIT :most;
 
--- name: drop_merged_of_scope
-DELETE FROM merged_sessions WHERE scope_id = :scope_id;
-
 -- name: payloads_to_let_go
 SELECT id, envelope_id FROM deliveries WHERE payload_until_us > 0 AND payload_until_us <= :now LIMIT :most;
-
--- name: let_go_of_payload
-UPDATE deliveries SET payload_until_us = 0 WHERE id = :id;
 
 -- name: fleeting_over
 SELECT d.id, d.lane_id, l.in_flight, s.provider, c.module
@@ -339,46 +233,11 @@ WHERE lane_id IN (SELECT m.lane_id FROM merged_sessions m JOIN lanes l ON l.id =
 -- name: to_forget
 SELECT id, envelope_id, lane_id FROM deliveries WHERE forget_at_us <= :now LIMIT :most;
 
--- name: forget_attempts
-DELETE FROM attempts WHERE delivery_id = :id;
-
--- name: forget_duplicates
-DELETE FROM duplicates WHERE delivery_id = :id;
-
--- name: forget_delivery
-DELETE FROM deliveries WHERE id = :id;
-
--- name: forget_envelope
-DELETE FROM envelopes
-WHERE id = :envelope_id
-  AND NOT EXISTS (SELECT 1 FROM deliveries d
-                  WHERE d.id >= envelopes.id AND d.id < envelopes.id + envelopes.copies);
-
--- name: forget_lane
-DELETE FROM lanes
-WHERE id = :lane_id AND head_id IS NULL
-  AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.lane_id = :lane_id)
-  AND NOT EXISTS (SELECT 1 FROM merged_sessions m WHERE m.lane_id = :lane_id);
-
 -- name: sum_up_tallies
 DELETE FROM tallies WHERE n = 0;
 
 -- name: hold_scopes
 SELECT 1 WHERE FALSE;
-
--- name: forget_empty_scopes
-DELETE FROM scopes
-WHERE NOT EXISTS (SELECT 1 FROM tallies t WHERE t.scope_id = scopes.id)
-  AND NOT EXISTS (SELECT 1 FROM merged_sessions m WHERE m.scope_id = scopes.id);
-
--- name: oldest_not_copied
-SELECT id, noted_at_us FROM not_copied ORDER BY id LIMIT :most;
-
--- name: newest_not_copied
-SELECT coalesce(max(id), 0) AS id FROM not_copied;
-
--- name: forget_not_copied
-DELETE FROM not_copied WHERE id <= :through;
 
 -- ----------------------------------------------------------------------------------------------------- counting
 
@@ -426,12 +285,6 @@ CROSS JOIN deliveries h ON h.id = l.head_id
 CROSS JOIN deliveries d ON d.lane_id = l.id AND d.id >= l.head_id AND d.state = 'pending'
 WHERE l.held_since_us IS NOT NULL
 GROUP BY p.party, cause, still;
-
--- name: paused_modules
-SELECT p.party, c.module, c.paused_since_us, c.probe_at_us, c.pause_reason
-FROM channels c JOIN providers p ON p.id = c.provider_id
-WHERE c.paused_since_us IS NOT NULL
-ORDER BY p.party, c.module;
 
 -- ------------------------------------------------------------------------------------------------ what was learnt
 
