@@ -7,9 +7,9 @@
                 ├── withdrawn, held, parked: settle at once
     board ──▶ prepare ────────────▶ send         what was recorded, claimed and started at once (express.py)
 
-The middle of it is journey.py. At most one delivery of a lane is in flight, and lanes do not wait for each other. Each store call of many deliveries
-shares its commit with those of the others. Who dies between start and settle leaves an attempt without an end, which
-`recover` finds, or another agent's `keep_leases`.
+The middle of it is journey.py. At most one delivery of a lane is in flight, and lanes do not wait for each other. Each
+store call of many deliveries shares its commit with those of the others. Who dies between start and settle leaves an
+attempt without an end, which `recover` finds, or another agent's `keep_leases`.
 
 Where several agents share a store, a lane is held by a lease. Who has lost it, because it was away for long, is told so
 by `start` or `settle` (`LeaseLost`): what it was about to do is dropped, for somebody else does it now.
