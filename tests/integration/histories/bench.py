@@ -31,7 +31,7 @@ from tests.chain_fixtures import WALLETS, Deployment
 from tests.chain_harness import OTHER_DOMAIN, OWN_DOMAIN, Watched, watching
 from tests.integration.histories.model import CONFIRMATIONS, OTHER, OWN, Deed, Model, Now, Stop
 
-CUSTOMERS = ("cpo", "cpo_b", "stranger", "billing")
+CUSTOMERS = ("cpo", "cpo_b", "stranger", "billing", "analytics")
 PROVIDERS = ("billing", "analytics")
 PEOPLE = ("cpo", "cpo_b", "stranger", *PROVIDERS)
 HOME_KEYS = {"cpo": "DECPO", "cpo_b": "DECPB", "stranger": "XXXXX", "billing": "NLBIL", "analytics": "FRANA"}
