@@ -45,11 +45,7 @@ class Settling:
             "end_attempt",
             delivery_id=delivery.id,
             number=delivery.attempts,
-            ended_at_us=to_us(attempt.ended_at),
-            verdict=attempt.verdict.value,
-            http_status=attempt.http_status,
-            ocpi_status=attempt.ocpi_status,
-            detail=attempt.detail,
+            **_end_of(attempt),
         )
 
     def drop_open_attempt(self, connection: Connection, delivery: Delivery) -> None:
@@ -164,11 +160,7 @@ class Settling:
             "end_alone",
             id=delivery.id,
             number=delivery.attempts,
-            attempt_ended_at_us=to_us(attempt.ended_at),
-            verdict=attempt.verdict.value,
-            http_status=attempt.http_status,
-            ocpi_status=attempt.ocpi_status,
-            detail=attempt.detail,
+            **_end_of(attempt),
             state=decision.state.value,
             reason=decision.reason,
             now=to_us(decision.decided_at),
@@ -270,3 +262,13 @@ def _moved(
     if empty and decision.state is DeliveryState.DELIVERED and is_over(merged):
         return _OVER, None
     return (_AS_BEFORE, None) if merged == base else (_MOVED, merged)
+
+
+def _end_of(attempt: Attempt) -> dict[str, object]:
+    return {
+        "attempt_ended_at_us": to_us(attempt.ended_at),
+        "verdict": attempt.verdict.value,
+        "http_status": attempt.http_status,
+        "ocpi_status": attempt.ocpi_status,
+        "detail": attempt.detail,
+    }

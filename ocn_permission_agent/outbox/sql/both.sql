@@ -38,7 +38,7 @@ UPDATE deliveries SET attempts = :attempts WHERE id = :id;
 
 -- name: end_attempt
 UPDATE attempts
-SET ended_at_us = :ended_at_us, verdict = :verdict, http_status = :http_status, ocpi_status = :ocpi_status,
+SET ended_at_us = :attempt_ended_at_us, verdict = :verdict, http_status = :http_status, ocpi_status = :ocpi_status,
     detail = :detail
 WHERE delivery_id = :delivery_id AND number = :number;
 
