@@ -132,18 +132,28 @@ async def _claim(place: Place) -> tuple[Delivery, ...]:
     return await place.store.claim(now=place.clock.now(), room={}, default_room=8)
 
 
-async def _finish(place: Place, delivery: Delivery) -> None:
+async def _settle(place: Place, started: Delivery) -> None:
     """As after an attempt that was accepted."""
     now = place.clock.now()
-    started = await place.store.start(delivery, at=now)
     attempt = Attempt(started_at=now, ended_at=now, verdict=AttemptVerdict.ACCEPTED, http_status=200, ocpi_status=1000)
     decision = Decision(state=DeliveryState.DELIVERED, decided_at=now)
     await place.store.settle(started, decision, attempt=attempt)
 
 
-async def _drain(place: Place, count: int) -> tuple[float, float, float]:
-    """(per second, claims of eight per second, per second of CPU of agent and server) of so many that are owed."""
-    claiming = done = 0.0
+@dataclass(frozen=True)
+class Drained:
+    """Deliveries per second: all together, claimed, settled; and per second of CPU of agent and server."""
+
+    rate: float
+    claimed: float
+    settled: float
+    per_cpu: float
+
+
+async def _drain(place: Place, count: int) -> Drained:
+    """Claim, start and settle so many that are owed, eight at a time."""
+    claiming = settling = 0.0
+    done = 0
     began, cpu = time.perf_counter(), time.process_time() + place.server_cpu_seconds()
     while done < count:
         claim_began = time.perf_counter()
@@ -152,11 +162,16 @@ async def _drain(place: Place, count: int) -> tuple[float, float, float]:
         if not claimed:
             raise AssertionError("less is owed than was recorded")
         async with asyncio.TaskGroup() as group:
-            for delivery in claimed:
-                group.create_task(_finish(place, delivery))
+            starting = [group.create_task(place.store.start(each, at=place.clock.now())) for each in claimed]
+        settle_began = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for started in starting:
+                group.create_task(_settle(place, started.result()))
+        settling += time.perf_counter() - settle_began
         done += len(claimed)
     used = time.process_time() + place.server_cpu_seconds() - cpu
-    return done / (time.perf_counter() - began), done / claiming, done / max(used, 0.01)
+    took = time.perf_counter() - began
+    return Drained(done / took, done / claiming, done / settling, done / max(used, 0.01))
 
 
 async def _recording(table: Table, place: Place, store: str, seconds: float) -> None:
@@ -186,10 +201,11 @@ async def _pending(table: Table, places: dict[str, Place], most: int) -> None:
         filled = pending
         for _ in range(_ROUNDS):
             for store, place in places.items():
-                rate, claims, per_cpu = await _drain(place, _DRAINED // 4)
-                table.note(f"claim, start and settle/s with {pending:,} pending", store, rate)
-                table.note(f"  claimed/s with {pending:,} pending", store, claims)
-                table.note(f"  drained per CPU second with {pending:,} pending", store, per_cpu)
+                drained = await _drain(place, _DRAINED // 4)
+                table.note(f"claim, start and settle/s with {pending:,} pending", store, drained.rate)
+                table.note(f"  claimed/s with {pending:,} pending", store, drained.claimed)
+                table.note(f"  settled/s with {pending:,} pending", store, drained.settled)
+                table.note(f"  drained per CPU second with {pending:,} pending", store, drained.per_cpu)
 
 
 async def _dead(table: Table, empty: dict[str, Place], crowded: dict[str, Place], most: int) -> None:
@@ -206,7 +222,7 @@ async def _dead(table: Table, empty: dict[str, Place], crowded: dict[str, Place]
         for store in _STORES:
             for line, place in zip(lines, (empty[store], crowded[store]), strict=True):
                 await _record_rate(place, _DRAINED // 200 * 200, 200)
-                table.note(line, store, (await _drain(place, _DRAINED))[0])
+                table.note(line, store, (await _drain(place, _DRAINED)).rate)
             table.ratio("  ratio: behind the dead service ÷ empty queue", store, lines[1], lines[0])
 
 
