@@ -7,7 +7,8 @@ measured in the same round. Five minutes with a million pending.
 
 =====================  =============================================================================================
 bare rows              2 kB into a table without anything, as a measure of the engine and the disk
-copies recorded        lane, envelope, delivery, tally: with 256 callers at once, and one after the other
+copies recorded        lane, envelope, delivery, tally: with 256 callers at once, and one after the other, each with a
+                       commit of its own as soon as it is there
 latency                copies that arrive at a fixed rate, from when each was due to be recorded until it was
 claim, settle          eight at a time: claimed, started, ended as delivered with an entry of the ledger
 =====================  =============================================================================================
@@ -174,10 +175,10 @@ async def _drain(place: Place, count: int) -> Drained:
     return Drained(done / took, done / claiming, done / settling, done / max(used, 0.01))
 
 
-async def _recording(table: Table, place: Place, store: str, seconds: float) -> None:
-    table.note("bare rows/s, one transaction each", store, await _bare_rate(place, _ALONE, 1))
+async def _recording(table: Table, place: Place, unpaced: Place, store: str, seconds: float) -> None:
+    table.note("bare rows/s, one transaction each", store, await _bare_rate(unpaced, _ALONE, 1))
     table.note("bare rows/s, group commit", store, await _bare_grouped_rate(place, _TOGETHER, _AT_ONCE))
-    table.note("copies recorded/s, one transaction each", store, await _record_rate(place, _ALONE, 1))
+    table.note("copies recorded/s, one transaction each", store, await _record_rate(unpaced, _ALONE, 1))
     cpu = time.process_time() + place.server_cpu_seconds()
     table.note("copies recorded/s, group commit", store, await _record_rate(place, _TOGETHER, _AT_ONCE))
     used = time.process_time() + place.server_cpu_seconds() - cpu
@@ -231,18 +232,20 @@ async def _measure(folder: Path, parts: list[str], most: int, seconds: float) ->
     async with AsyncExitStack() as stack:
         server = stack.enter_context(postgres_server(disk=str(folder), **_SERVER))
 
-        async def fresh(name: str) -> dict[str, Place]:
+        async def fresh(name: str, *, paced: bool = True) -> dict[str, Place]:
             wheres: dict[str, Path | str] = {"SQLite": folder / f"{name}.db", "PostgreSQL": server.new_database()}
             return {
-                store: await stack.enter_async_context(opened(where, clock, server if isinstance(where, str) else None))
+                store: await stack.enter_async_context(
+                    opened(where, clock, server if isinstance(where, str) else None, paced=paced)
+                )
                 for store, where in wheres.items()
             }
 
         if "recording" in parts:
-            recorded = await fresh("recorded")
+            recorded, alone = await fresh("recorded"), await fresh("alone", paced=False)
             for _ in range(_ROUNDS):
                 for store in _STORES:
-                    await _recording(table, recorded[store], store, seconds)
+                    await _recording(table, recorded[store], alone[store], store, seconds)
         if "dead" in parts:
             await _dead(table, await fresh("empty"), await fresh("crowded"), most)
         if "pending" in parts:

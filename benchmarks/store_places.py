@@ -20,6 +20,7 @@ from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.store.database import Connection, Database
 from ocn_permission_agent.store.postgres import PostgresDatabase
 from ocn_permission_agent.store.sqlite import SqliteDatabase
+from ocn_permission_agent.store.writer import PACE_SECONDS
 from tests.postgres_server import PostgresServer
 
 _CUSTOMER = address("0x" + "c1" * 20)
@@ -154,12 +155,15 @@ def _ticks(process: Path, server: int) -> int:
 
 
 @asynccontextmanager
-async def opened(where: Path | str, clock: Clock, server: PostgresServer | None) -> AsyncIterator[Place]:
-    """A new store: a file of SQLite, or a database of the server."""
+async def opened(
+    where: Path | str, clock: Clock, server: PostgresServer | None, *, paced: bool = True
+) -> AsyncIterator[Place]:
+    """A new store: a file of SQLite, or a database of the server. Not `paced`, it commits as soon as it is asked to."""
     if isinstance(where, str):
         database: Database = await PostgresDatabase.open(where, metrics=Metrics(), clock=clock)
     else:
-        database = await SqliteDatabase.open(where, metrics=Metrics(), clock=clock)
+        pace_seconds = PACE_SECONDS if paced else 0.0
+        database = await SqliteDatabase.open(where, metrics=Metrics(), clock=clock, pace_seconds=pace_seconds)
     try:
         blob = "BYTEA" if isinstance(where, str) else "BLOB"
         await database.write(lambda connection: connection.execute(f"CREATE TABLE bench (body {blob})"))

@@ -16,7 +16,7 @@ from ocn_permission_agent.store.lock import take_lock
 from ocn_permission_agent.store.migrations import Migration, shipped_migrations
 from ocn_permission_agent.store.sqlite_connection import SqliteConnection
 from ocn_permission_agent.store.sqlite_migrations import migrate
-from ocn_permission_agent.store.writer import Writer
+from ocn_permission_agent.store.writer import PACE_SECONDS, Writer
 
 T = TypeVar("T")
 
@@ -55,6 +55,7 @@ class SqliteDatabase:
         metrics: Metrics,
         clock: Clock,
         migrations: Sequence[Migration] | None = None,
+        pace_seconds: float = PACE_SECONDS,
     ) -> "SqliteDatabase":
         """Open the file, made if it is not there (readable by its owner only), and migrate it.
 
@@ -63,6 +64,7 @@ class SqliteDatabase:
             metrics: takes the duration of each group commit.
             clock: dates the migrations and measures the commits.
             migrations: those of this agent, unless a test says otherwise.
+            pace_seconds: from one commit to the next; 0 for who measures single ones.
 
         Raises:
             StoreUnavailable: cannot be opened or locked now.
@@ -70,7 +72,9 @@ class SqliteDatabase:
         """
         steps = shipped_migrations("sqlite") if migrations is None else migrations
         writing, reading, lock, taken = await asyncio.to_thread(_open_file, path, steps, clock)
-        database = cls(writer=Writer(writing, clock=clock, metrics=metrics), reading=reading, lock=lock)
+        database = cls(
+            writer=Writer(writing, clock=clock, metrics=metrics, pace_seconds=pace_seconds), reading=reading, lock=lock
+        )
         database.migrated = tuple(steps[len(steps) - taken :])
         return database
 

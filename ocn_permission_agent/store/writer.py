@@ -27,7 +27,7 @@ from ocn_permission_agent.store.sqlite_connection import SqliteConnection
 #: pieces of one transaction, or a few more; bounds how long the first of a group waits for the last
 _GROUP_LIMIT = 1_000
 #: from one hand-over to the next, so that there are not many small commits where a few larger ones would do
-_PACE_SECONDS = 0.002
+PACE_SECONDS = 0.002
 #: how long what nobody waits for may wait for others to share a commit with
 _PATIENCE_SECONDS = 0.002
 
@@ -60,12 +60,16 @@ class Writer:
         connection: in autocommit mode, usable from any thread; the writer closes it.
         clock: measures the commit.
         metrics: takes `store_commit_seconds`.
+        pace_seconds: from one hand-over to the next, at least.
     """
 
-    def __init__(self, connection: SqliteConnection, *, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, connection: SqliteConnection, *, clock: Clock, metrics: Metrics, pace_seconds: float = PACE_SECONDS
+    ) -> None:
         self._connection = connection
         self._clock = clock
         self._metrics = metrics
+        self._pace_seconds = pace_seconds
         self._jobs: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         self._gathered: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
         #: those in which what was gathered is to be handed over at the end of this turn
@@ -98,7 +102,7 @@ class Writer:
         gathered.append(job)
         if not patient and loop not in self._hurried:
             self._hurried.add(loop)
-            wait = self._handed_over_at + _PACE_SECONDS - loop.time()
+            wait = self._handed_over_at + self._pace_seconds - loop.time()
             if wait > 0:
                 loop.call_later(wait, self.hand_over)
             else:
