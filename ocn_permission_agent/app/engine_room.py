@@ -80,6 +80,8 @@ class EngineRoom:
         """
         async with AsyncExitStack() as opened:
             engine = await self.open(opened)
+            # Once it is known who has agreed, their requests are copied: to the spool, as long as nothing is attached.
+            await self._keeping.recorder.open_files()
             await engine.watch.watcher.restore()
             opened.callback(self._keeping.detach)
             await self._keeping.attach(engine.database, engine.outbox, engine.recording, engine.shared)
