@@ -169,7 +169,8 @@ class Dispatcher:
     async def _keep_leases(self, group: asyncio.TaskGroup, now: datetime, monotonic: float) -> None:
         """Now and then, where there are leases."""
         every = self._store.lease_check
-        if every is None or monotonic - self._leases_checked < every.total_seconds():
+        # Compared as `_nap_seconds` reckons: else rounding could have it come too early, and again, and again.
+        if every is None or monotonic < self._leases_checked + every.total_seconds():
             return
         for left_behind in await self._store.keep_leases(tuple(self._tasks.values()), now=now):
             group.create_task(self._journey.settle_interrupted(left_behind))
