@@ -3,7 +3,7 @@
 Two draw on it: the claim, which takes what is due by age, and copies that leave as soon as they are recorded
 (`express.py`). What is due by age comes first: while a provider is `short` of room, because a claim has used up all
 that it was offered, nothing leaves past it. Where nobody is short a claim is offered one half, so that the two, which
-do not wait for each other, never take more than there is.
+do not wait for each other, never take more than there is. Where nothing ever leaves at once, a claim is offered it all.
 """
 
 from collections import Counter
@@ -28,6 +28,8 @@ class Room:
         self._under_way: Counter[Address] = Counter()
         self._rates: dict[Address, RateLimit] = {}
         self._short: set[Address] = set()
+        #: whether anything leaves at once in this agent
+        self._shared = False
         #: to the claim that is being made; None while there is none
         self._offered: Mapping[Address, int] | None = None
 
@@ -53,6 +55,7 @@ class Room:
 
     def take_one(self, address: Address, provider: Party, now: float) -> bool:
         """Take room for a copy that is only being recorded, if nothing older is waiting for it."""
+        self._shared = True
         if address in self._short:
             return False
         if self._offered is not None:
@@ -83,7 +86,7 @@ class Room:
 
     def _offered_to(self, address: Address, now: float) -> int:
         free = self._free(address, now)
-        return free if address in self._short else (free + 1) // 2
+        return (free + 1) // 2 if self._shared and address not in self._short else free
 
     def _free(self, address: Address, now: float) -> int:
         free = self._settings.max_in_flight - self._under_way[address]

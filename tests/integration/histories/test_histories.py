@@ -347,7 +347,7 @@ def test_ten_thousand_steps_of_random_histories() -> None:
     run_state_machine_as_test(
         Histories,
         settings=settings(
-            max_examples=int(os.environ.get("HISTORIES", "100")),
+            max_examples=int(os.environ.get("HISTORIES", "125")),
             stateful_step_count=100,
             deadline=None,
             database=None,

@@ -18,8 +18,9 @@ from tests.stores import Where
 
 COPIES = 4_000
 SETTINGS = DeliverySettings(max_rate=10**6, max_in_flight=32)
-#: claim, begin, settle; and one more where the loop had to look again
-COMMITS_OF_A_DELIVERY = 5
+#: claim, begin, settle; and one more where the loop had to look again. On PostgreSQL those who record have commits of
+#: their own, beside these, so that there are twice as many while a delivery makes its steps.
+COMMITS_OF_A_DELIVERY = {"sqlite": 5, "postgres": 10}
 
 
 def commits(metrics: Metrics) -> float:
@@ -48,4 +49,4 @@ async def test_a_flood_of_copies_does_not_starve_delivery(where_at_length: Where
         await it.rest()
         assert len({each.lane.object_id for each in it.carrier.begun}) == COPIES
         assert (await it.store.backlog())[0].pending == 0
-    assert begun / made >= min(SETTINGS.max_in_flight, customers) / COMMITS_OF_A_DELIVERY / 2
+    assert begun / made >= min(SETTINGS.max_in_flight, customers) / COMMITS_OF_A_DELIVERY[it.database.dialect] / 2
