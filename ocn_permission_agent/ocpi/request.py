@@ -7,15 +7,9 @@ from urllib.parse import parse_qsl
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.route import InterfaceRole, Module, PathFault, Route, RouteKind, find_route
 
+PARTY_HEADERS = ("ocpi-from-country-code", "ocpi-from-party-id", "ocpi-to-country-code", "ocpi-to-party-id")
 #: the headers that a request is read from, in lower case; `Authorization` is deliberately not one of them
-ROUTING_HEADERS = (
-    "x-request-id",
-    "x-correlation-id",
-    "ocpi-from-country-code",
-    "ocpi-from-party-id",
-    "ocpi-to-country-code",
-    "ocpi-to-party-id",
-)
+ROUTING_HEADERS = ("x-request-id", "x-correlation-id", *PARTY_HEADERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +104,10 @@ def request_on(
     route: Route, *, method: str, raw_query: str, headers: Mapping[str, str], body: bytes = b""
 ) -> OcpiRequest | None:
     """As `parse_request`, for a route that was found already."""
-    values = [headers.get(name, "") for name in ROUTING_HEADERS]
-    request_id, correlation_id, from_country, from_party, to_country, to_party = values
-    if not (request_id and correlation_id):
-        return None
+    request_id, correlation_id = headers.get("x-request-id"), headers.get("x-correlation-id")
+    if request_id is None or correlation_id is None:
+        return None  # a node refuses it; an empty one it takes
+    from_country, from_party, to_country, to_party = [headers.get(name, "") for name in PARTY_HEADERS]
     if not (len(from_country) == len(to_country) == 2 and len(from_party) == len(to_party) == 3):
         return None
     return OcpiRequest(

@@ -35,6 +35,13 @@ async def test_accepted_request_is_recorded_as_the_customer_said_it() -> None:
         assert house.proxy.node_version_seen is NodeVersion.V1
 
 
+@pytest.mark.parametrize("empty", [b"X-Request-ID: r-1", b"X-Correlation-ID: c-1"])
+async def test_a_request_whose_id_is_empty_is_recorded_too(empty: bytes) -> None:
+    async with a_house() as house:
+        await ask(house.address, a_put().replace(empty, empty.partition(b" ")[0]))
+        assert len(house.outbox.plans) == 1
+
+
 async def test_customer_token_reaches_neither_outbox_nor_log() -> None:
     async with a_house() as house:
         await ask(house.address, a_put())

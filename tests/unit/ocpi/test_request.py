@@ -26,6 +26,15 @@ def test_a_request_without_a_routing_header_is_not_ours(name: str) -> None:
     assert parse_request(method="PUT", raw_path=path, raw_query="", headers=headers, body=b"") is None
 
 
+@pytest.mark.parametrize("name", ["x-request-id", "x-correlation-id"])
+def test_an_id_that_is_empty_is_one_all_the_same(name: str) -> None:
+    """A node asks for the header, not for anything in it, and passes the request on."""
+    path = "/ocpi/receiver/2.2/sessions/DE/CPO/s1"
+    request = parse_request(method="PUT", raw_path=path, raw_query="", headers=HEADERS | {name: ""}, body=b"{}")
+    assert request is not None
+    assert "" in (request.request_id, request.correlation_id)
+
+
 @pytest.mark.parametrize(("name", "value"), [("ocpi-from-country-code", "DEU"), ("ocpi-to-party-id", "X")])
 def test_a_party_of_wrong_length_is_not_ours(name: str, value: str) -> None:
     path = "/ocpi/receiver/2.2/sessions/DE/CPO/s1"
