@@ -43,9 +43,9 @@ _SETTINGS = replace(DeliverySettings(), max_in_flight=100_000, max_rate=1_000_00
 #: a lane, an envelope and a delivery as they were recorded, again and again under other ids; small bodies
 _FILL = (
     """
-    INSERT INTO lanes (key, channel_id, customer_address, owner, object_id, head_id, due_at_us, newest_id)
+    INSERT INTO lanes (id, key, channel_id, customer_address, owner, object_id, head_id, due_at_us, newest_id)
     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
-    SELECT {key}, l.channel_id, l.customer_address, l.owner, 'b' || n.i, {base} + n.i, l.due_at_us, {base} + n.i
+    SELECT {lane}, {key}, l.channel_id, l.customer_address, l.owner, 'b' || n.i, {base} + n.i, l.due_at_us, {base} + n.i
     FROM n JOIN lanes l ON l.head_id = {id}
     """,
     """
@@ -73,6 +73,8 @@ _TALLY = {
     " WHERE id = {id}",
 }
 _KEY = {"sqlite": "randomblob(16)", "postgres": "decode(md5((n.i + {base})::text), 'hex')"}
+#: on SQLite the agent, which is alone there, gives out ids itself
+_LANE = {"sqlite": "{base} + n.i", "postgres": "nextval(pg_get_serial_sequence('lanes', 'id'))"}
 _BODY = {"sqlite": "zeroblob(200)", "postgres": "decode(repeat('00', 200), 'hex')"}
 
 
@@ -127,7 +129,11 @@ class Place:
         dialect, base = self.database.dialect, _FILLED_FROM + self.filled
         self.filled += count
         values = {"count": count, "base": base, "id": model}
-        values |= {"key": _KEY[dialect].format(base=base), "body": _BODY[dialect]}
+        values |= {
+            "key": _KEY[dialect].format(base=base),
+            "body": _BODY[dialect],
+            "lane": _LANE[dialect].format(base=base),
+        }
 
         def work(connection: Connection) -> None:
             for statement in (*_FILL, _TALLY[dialect]):

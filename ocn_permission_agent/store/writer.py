@@ -26,10 +26,9 @@ from ocn_permission_agent.store.sqlite_connection import SqliteConnection
 
 #: pieces of one transaction, or a few more; bounds how long the first of a group waits for the last
 _GROUP_LIMIT = 1_000
-#: from one hand-over to the next, so that there are not many small commits where a few larger ones would do
+#: from one hand-over to the next, so that there are not many small commits where a few larger ones would do; what
+#: nobody waits for may wait for as long until others share its commit
 PACE_SECONDS = 0.002
-#: how long what nobody waits for may wait for others to share a commit with
-_PATIENCE_SECONDS = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ class Writer:
             else:
                 loop.call_soon(self.hand_over)
         elif patient and len(gathered) == 1:
-            loop.call_later(_PATIENCE_SECONDS, self.hand_over)
+            loop.call_later(self._pace_seconds, self.hand_over)
         return result
 
     def hand_over(self) -> None:
