@@ -81,17 +81,14 @@ class Express:
     async def record(self, plan: CopyPlan) -> int:
         """Store a plan, and have sent what can be; how many deliveries."""
         seats = self._sender.seats_for(plan)
-        left = len(plan.deliveries)
 
         def told(begun: tuple[Delivery, ...]) -> None:
-            nonlocal left
-            left -= len(begun)
+            # Whether or not anybody still waits for the number: what was recorded is owed.
             self._sender.board(seats, begun)
+            if len(begun) < len(plan.deliveries):
+                self._sender.wake()
 
-        copies = await self._outbox.record_and_begin(plan, begin=seats, told=told)
-        if left:
-            self._sender.wake()
-        return copies
+        return await self._outbox.record_and_begin(plan, begin=seats, told=told)
 
     async def record_spooled(self, plans: Sequence[CopyPlan], mark: Mark) -> tuple[CopyPlan, ...]:
         """See `Outbox.record_spooled`; these are old, and take their turn."""

@@ -38,6 +38,7 @@ class SqliteOutbox(StoredOutbox):
     def __init__(
         self, database: SqliteDatabase, *, settings: DeliverySettings, ledger: Ledger, metrics: Metrics
     ) -> None:
+        #: the same as `_database`, by its own type
         self._file = database
         self._of_sqlite = _Recording(database, settings)
         super().__init__(

@@ -71,7 +71,7 @@ class Writer:
         self._pace_seconds = pace_seconds
         self._jobs: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         self._gathered: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
-        #: those in which what was gathered is to be handed over at the end of this turn
+        #: those in which what was gathered will be handed over as soon as its pace allows
         self._hurried: set[asyncio.AbstractEventLoop] = set()
         self._handed_over_at = 0.0
         self._undone: list[Callable[[], None]] = []
@@ -88,11 +88,14 @@ class Writer:
     ) -> asyncio.Future[Any]:
         """Queue a piece of work; the future is done once its group is on disk.
 
-        The work is done even if the future is cancelled meanwhile; `told` gets its result in that case too, in the
-        loop, and None where it failed. What nobody waits for is `patient`: it goes with the next that is not, or with
-        others after a few milliseconds. What is submitted in one turn of the loop is handed
-        over together: the thread neither begins with the first piece alone nor contends for the interpreter with those
-        who still submit.
+        What is submitted in one turn of the loop, or before the pace allows the next hand-over, is handed over
+        together: the thread neither begins with the first piece alone nor contends for the interpreter with those who
+        still submit. The work is done even if the future is cancelled meanwhile.
+
+        Args:
+            work: the piece.
+            told: gets its result in any case, in the loop; None where it failed.
+            patient: nobody waits for it: it goes with the next that is not, or after a pause.
         """
         loop = asyncio.get_running_loop()
         result: asyncio.Future[Any] = loop.create_future()

@@ -243,6 +243,19 @@ async def test_it_is_sent_though_nobody_waits_for_its_record_any_more(tmp_path: 
         assert await states(it) == {"delivered": 1}
 
 
+async def test_what_was_to_be_claimed_is_though_nobody_waits_for_its_record_any_more(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with dispatching(tmp_path, accepting(clock), clock=clock) as it:
+        it.carrier.closed_to.add(BILLING)
+        await it.rest()
+        async with asyncio.TaskGroup() as group:
+            recording = group.create_task(it.express.record(a_plan(cdr(), BILLING, at=clock.now())))
+            await asyncio.sleep(0)
+            recording.cancel()
+        await it.rest()
+        assert await states(it) == {"delivered": 1}
+
+
 async def test_a_farewell_waits_for_what_is_just_being_recorded(tmp_path: Path) -> None:
     clock = FakeClock()
     async with dispatching(tmp_path, accepting(clock), clock=clock) as it:
