@@ -12,12 +12,9 @@ from typing import Any
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.ocpi.party import Party
-from ocn_permission_agent.sandbox.chain.actors import ETHER, Actor, deploy
-from ocn_permission_agent.sandbox.chain.client import ChainClient
-from ocn_permission_agent.sandbox.chain.server import ChainServer
 from ocn_permission_agent.sandbox.chain.wallet import Wallet
 from ocn_permission_agent.sandbox.story.agent import AgentFailed, AgentFiles, AgentProcess
-from ocn_permission_agent.sandbox.story.world import CHAIN_ID, agent_process
+from ocn_permission_agent.sandbox.story.world import agent_process, prepare_ground
 
 SERVICE = Party("DE", "SVC")
 _READ_LIMIT_SECONDS = 20.0
@@ -86,21 +83,13 @@ async def bare_agents(
     if public_url is not None:
         settings["proxy"] = settings.get("proxy", {}) | {"public_url": public_url}
     async with AsyncExitStack() as opened:
-        server = ChainServer(
-            chain_id=CHAIN_ID,
-            accounts={wallet.address: 1000 * ETHER for wallet in wallets.values()},
-            mining="auto",
-        )
-        rpc_url = await asyncio.to_thread(server.start_process)
-        opened.callback(server.stop)
-        chain = await opened.enter_async_context(ChainClient(rpc_url))
-        contracts = await deploy(chain, wallets["deployer"])
-        actors = {name: Actor(chain, contracts, wallet) for name, wallet in wallets.items()}
+        ground = await prepare_ground(opened, wallets)
+        chain, contracts, actors = ground.chain, ground.contracts, ground.actors
         agents = tuple(
             agent_process(
                 AgentFiles(folder=folder),
                 contracts=contracts,
-                rpc_url=rpc_url,
+                rpc_url=ground.rpc_url,
                 node_url=node_url,
                 operator_key=wallets["operator"].key.hex(),
                 admin_token=secrets.token_urlsafe(16),

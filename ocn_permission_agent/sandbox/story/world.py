@@ -71,6 +71,37 @@ class World:
         return self.actors[str(party.party)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """A chain with both contracts on it, and who writes to them, by the names of their wallets."""
+
+    rpc_url: str
+    chain: ChainClient
+    contracts: Contracts
+    actors: dict[str, Actor]
+
+
+async def prepare_ground(
+    opened: AsyncExitStack, wallets: Mapping[str, Wallet], codes: ContractCodes | None = None
+) -> Ground:
+    """Start a chain that mines at once; `opened` ends it.
+
+    Args:
+        opened: takes what has to be closed.
+        wallets: each gets funds; the one named ``deployer`` deploys.
+        codes: the contracts; our own unless told.
+    """
+    server = ChainServer(
+        chain_id=CHAIN_ID, accounts={wallet.address: 1000 * ETHER for wallet in wallets.values()}, mining="auto"
+    )
+    rpc_url = await asyncio.to_thread(server.start_process)
+    opened.callback(server.stop)
+    chain = await opened.enter_async_context(ChainClient(rpc_url))
+    contracts = await deploy(chain, wallets["deployer"], codes or own_contracts())
+    actors = {name: Actor(chain, contracts, wallet) for name, wallet in wallets.items()}
+    return Ground(rpc_url=rpc_url, chain=chain, contracts=contracts, actors=actors)
+
+
 @asynccontextmanager
 async def a_world(
     *,
@@ -101,16 +132,8 @@ async def a_world(
     """
     wallets = {name: Wallet.from_seed(f"demo {name}") for name in _WALLETS}
     async with AsyncExitStack() as opened:
-        server = ChainServer(
-            chain_id=CHAIN_ID,
-            accounts={wallet.address: 1000 * ETHER for wallet in wallets.values()},
-            mining="auto",
-        )
-        rpc_url = await asyncio.to_thread(server.start_process)
-        opened.callback(server.stop)
-        chain = await opened.enter_async_context(ChainClient(rpc_url))
-        contracts = await deploy(chain, wallets["deployer"], codes or own_contracts())
-        actors = {name: Actor(chain, contracts, wallet) for name, wallet in wallets.items()}
+        ground = await prepare_ground(opened, wallets, codes)
+        rpc_url, chain, contracts, actors = ground.rpc_url, ground.chain, ground.contracts, ground.actors
         nodes = {}
         for name in ("A", "B"):
             settings = NodeSettings(
