@@ -13,7 +13,7 @@ class Budget:
         return self._free_bytes
 
     def share(self) -> "Share":
-        """A share that gives back what it took; use it in a ``with``."""
+        """A share, empty yet; its owner has to give it back."""
         return Share(self)
 
     def take(self, size_bytes: int) -> bool:
@@ -47,9 +47,7 @@ class Share:
         """What may still be taken."""
         return self._budget.free_bytes
 
-    def __enter__(self) -> "Share":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def give_back(self) -> None:
+        """Return all of it."""
         self._budget.give_back(self._held_bytes)
         self._held_bytes = 0

@@ -15,7 +15,7 @@ the short way wakes the task as ever, and that calls the long way (`proxy/handle
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Protocol
 
 from aiohttp import StreamReader, web
@@ -76,6 +76,8 @@ class Connection(GuardedConnection):
         self._crossing: Crossing | None = None
         #: what aiohttp's task waits for meanwhile
         self._asleep: asyncio.Future[None] | None = None
+        #: those that aiohttp does not know of; there once its own task runs
+        self._tasks: asyncio.TaskGroup
         #: what has come in before that task was ready for it, out of its sight
         self._postponed: list[tuple[Any, StreamReader]] = []
         #: what the long way begins with
@@ -86,6 +88,14 @@ class Connection(GuardedConnection):
         super().connection_made(transport)
         if isinstance(self.peername, tuple):
             self.peer = str(self.peername[0])
+
+    async def start(self) -> None:
+        """Serve; what `run` has begun ends with it."""
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                await super().start()
+        finally:
+            self.give_up()
 
     @property
     def waits_for_peer(self) -> bool:
@@ -167,6 +177,10 @@ class Connection(GuardedConnection):
         """Whether there is nobody to answer any more."""
         return self.transport is None or self.transport.is_closing()
 
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """See `short_way.Platform`; aiohttp's task, asleep meanwhile, is its parent."""
+        self._tasks.create_task(work)
+
     def answer(self, data: bytes, *, keep_alive: bool) -> None:
         """Send all of an answer of the short way, and be ready for the next request."""
         if self.transport is not None and not self.transport.is_closing():
@@ -182,6 +196,13 @@ class Connection(GuardedConnection):
         """Let the long way finish what was begun on the short one."""
         self._begun = passage
         self._wake_task()
+
+    def give_up(self) -> None:
+        """See `short_way.Platform`; nothing if no request is on the short way."""
+        if self._crossing is not None:
+            self.force_close()
+            self._crossing.abandon()
+            self._leave_short_way()
 
     def fail(self, error: Exception) -> None:
         """Answer a fault of ours on the short way; the connection ends."""
@@ -225,6 +246,4 @@ class Connection(GuardedConnection):
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  aiohttp's
         """End it; what is still on the short way after the time-out is given up."""
         await super().shutdown(timeout)
-        if self._crossing is not None:
-            self._crossing.abandon()
-            self._leave_short_way()
+        self.give_up()

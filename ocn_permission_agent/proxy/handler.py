@@ -1,38 +1,31 @@
 """The long way of a request, from the platform to the node and back (house.md "One session PUT, file by file").
 
-Every request can take it; the short way (`proxy/short_way.py`) takes what needs no waiting. What somebody may be owed a
-copy of is held here until the node has said whether it accepted it, and its copies are durable before the platform gets
-the node's answer. Everything else streams through untouched.
+Every request can take it; the short way (`proxy/short_way.py`) takes what is here as a whole. What somebody may be owed
+a copy of is held (`proxy/held.py`) until the node has said whether it accepted it, and its copies are durable before
+the platform gets the node's answer. Everything else streams through untouched.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import NamedTuple
 
 from aiohttp import web
 
 from ocn_permission_agent.clock import Clock
-from ocn_permission_agent.errors import (
-    AgentError,
-    Refusal,
-    RequestRefused,
-    UpstreamBroken,
-    UpstreamError,
-    UpstreamTimeout,
-)
+from ocn_permission_agent.errors import Refusal, RequestRefused, UpstreamError
 from ocn_permission_agent.net.node import NodeConnections
-from ocn_permission_agent.net.wire import WireConnection
 from ocn_permission_agent.net.wire_reply import WireReply
 from ocn_permission_agent.proxy.answers import own_answer
-from ocn_permission_agent.proxy.buffers import Budget, Share
 from ocn_permission_agent.proxy.client import Client, ClientGone
-from ocn_permission_agent.proxy.copier import Candidate, Copier
+from ocn_permission_agent.proxy.copier import Candidate
 from ocn_permission_agent.proxy.exchange import Outgoing, TakeReply, exchange
 from ocn_permission_agent.proxy.guarded import Written
 from ocn_permission_agent.proxy.headers import RequestHead
+from ocn_permission_agent.proxy.held import Holds
 from ocn_permission_agent.proxy.intake import Intake
-from ocn_permission_agent.proxy.passage import Passage, Passages
+from ocn_permission_agent.proxy.passage import Crossed, Passage, Passages
 from ocn_permission_agent.proxy.refusals import Refusals, trouble_with_node
-from ocn_permission_agent.proxy.relay import Gathered, answer, arrived, gather
+from ocn_permission_agent.proxy.relay import Gathered, answer, arrived
 from ocn_permission_agent.proxy.settings import ProxySettings
 
 
@@ -52,7 +45,7 @@ class Handler:
         settings: limits and habits.
         intake: reads heads.
         upstream: the connections to the node.
-        copier: records copies.
+        holds: what somebody may be owed a copy of.
         passages: told of each request.
         refusals: counts and tells what is answered in our own name.
         draining: whether connections shall end with their next answer.
@@ -65,7 +58,7 @@ class Handler:
         settings: ProxySettings,
         intake: Intake,
         upstream: NodeConnections,
-        copier: Copier,
+        holds: Holds,
         passages: Passages,
         refusals: Refusals,
         draining: Callable[[], bool],
@@ -74,12 +67,11 @@ class Handler:
         self._settings = settings
         self._intake = intake
         self._upstream = upstream
-        self._copier = copier
+        self._holds = holds
         self._passages = passages
         self._refusals = refusals
         self._draining = draining
         self._clock = clock
-        self._budget = Budget(settings.buffer_total_bytes)
 
     async def __call__(self, request: web.BaseRequest, begun: Passage | None = None) -> web.StreamResponse:
         """Answer one request; `begun` is how far it came on the short way, if it was begun there."""
@@ -131,8 +123,8 @@ class Handler:
         asked = _Underway(head=head, wire_head=wire_head, client=client, passage=passage)
         if inert:
             await self._answer_inert(client, passage)
-        elif passage.connection is not None:
-            await self._go_on(asked, passage.connection)
+        elif passage.crossed is not None:
+            await self._go_on(asked, passage.crossed)
         elif candidate is None:
             await self._stream(asked)
         else:
@@ -155,13 +147,17 @@ class Handler:
             )
         )
 
-    async def _go_on(self, asked: _Underway, connection: WireConnection) -> None:
+    async def _go_on(self, asked: _Underway, crossed: Crossed) -> None:
         """Pass back what the node has begun to answer to a request that was sent the short way."""
-        try:
-            reply = connection.outcome()
-            await self._pass_back(asked, reply, arrived(reply), request_complete=True)
-        finally:
-            self._upstream.give_back(connection, request_complete=True)
+        connection, held, start = crossed
+        with nullcontext() if held is None else held:
+            try:
+                reply = connection.outcome()
+                if not start.data:
+                    start = arrived(reply)  # by now it may all be here
+                await self._pass_back(asked, reply, start, request_complete=True)
+            finally:
+                self._upstream.give_back(connection, request_complete=True)
 
     async def _stream(self, asked: _Underway) -> None:
         """Let a request and its reply pass."""
@@ -172,66 +168,17 @@ class Handler:
         await self._exchange(asked, arrived(asked.client), pass_back)
 
     async def _copy(self, asked: _Underway, candidate: Candidate) -> None:
-        """Hold a request and its reply, record what is due in between, then answer.
-
-        What ends this otherwise, as the end of the process, leaves the intent open: it becomes a gap at the next start.
-        """
-        self._copier.demand_recording()
-        with self._budget.share() as share:
-            body = await gather(
-                asked.client,
-                share,
-                announced_bytes=asked.head.content_length,
-                limit_bytes=self._settings.body_limit_bytes,
-            )
-            due = self._copier.intend(candidate, body.data)
+        """Hold a request and its reply, record what is due in between, then answer."""
+        with self._holds.begin(candidate) as held:
+            body = await held.gather(asked.client, announced_bytes=asked.head.content_length)
+            held.intend(body)
 
             async def record(reply: WireReply, request_complete: bool) -> None:
-                start = await self._record(asked, due, body, reply, share)
-                self._copier.settle(due)
+                start = await held.record(reply)
+                asked.passage.copies = held.copies
                 await self._pass_back(asked, reply, start, request_complete)
 
-            try:
-                await self._exchange(asked, body, record)
-            except (UpstreamTimeout, UpstreamBroken):
-                if asked.passage.node_seconds is None:
-                    self._copier.missed(due, "unknown_outcome")
-                self._copier.settle(due)
-                raise
-            except (AgentError, ClientGone):
-                self._copier.settle(due)
-                raise
-            except Exception:
-                if self._copier.settle(due):
-                    self._copier.missed(due, "internal_error")
-                raise
-
-    async def _record(
-        self, asked: _Underway, candidate: Candidate, body: Gathered, reply: WireReply, share: Share
-    ) -> Gathered:
-        """Read a reply and record what is due by it; what was read of it."""
-        if not body.whole:
-            if 200 <= reply.status < 300:
-                self._copier.missed(candidate, "buffer_full")
-            return arrived(reply)
-        try:
-            start = await gather(
-                reply, share, announced_bytes=reply.length, limit_bytes=self._settings.body_limit_bytes
-            )
-        except (UpstreamTimeout, UpstreamBroken):
-            self._copier.missed(candidate, "unknown_outcome")
-            raise
-        if not start.whole:
-            self._copier.missed(candidate, "unknown_outcome")
-            return start
-        asked.passage.copies = await self._copier.record(
-            candidate,
-            body=body.data,
-            http_status=reply.status,
-            reply=start.data,
-            reply_encoding=reply.header(b"content-encoding"),
-        )
-        return start
+            await self._exchange(asked, body, record)
 
     async def _exchange(self, asked: _Underway, body: Gathered, take: TakeReply[None]) -> None:
         """Send the request; `take` gets the reply."""

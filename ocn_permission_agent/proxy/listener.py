@@ -13,6 +13,7 @@ from ocn_permission_agent.net.wire import WireTimes
 from ocn_permission_agent.ocn.version import NodeVersion
 from ocn_permission_agent.proxy.copier import Copier, Gaps, Intents, Notes, Recorder, View
 from ocn_permission_agent.proxy.handler import Handler
+from ocn_permission_agent.proxy.held import Holds
 from ocn_permission_agent.proxy.intake import Intake
 from ocn_permission_agent.proxy.passage import Passages
 from ocn_permission_agent.proxy.refusals import Refusals
@@ -83,13 +84,14 @@ class Proxy:
             metrics=metrics,
             notes=notes,
         )
+        self._holds = Holds(settings=settings, copier=copier)
         self._passages = Passages(clock=clock, metrics=metrics, log=log)
         self._intake = Intake(settings=settings, node=node, node_host=self._upstream.authority, copier=copier)
         self._handler = Handler(
             settings=settings,
             intake=self._intake,
             upstream=self._upstream,
-            copier=copier,
+            holds=self._holds,
             passages=self._passages,
             refusals=self._refusals,
             draining=lambda: self._draining,
@@ -115,6 +117,7 @@ class Proxy:
                 settings=self._settings,
                 intake=self._intake,
                 upstream=self._upstream,
+                holds=self._holds,
                 passages=self._passages,
                 refusals=self._refusals,
                 draining=lambda: self._draining,

@@ -1,5 +1,7 @@
 """One request on its way through the proxy, and what is told of it once it is over."""
 
+from typing import NamedTuple
+
 from prometheus_client import Counter
 
 from ocn_permission_agent.clock import Clock
@@ -8,18 +10,31 @@ from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.net.wire import WireConnection
 from ocn_permission_agent.ocpi.route import InterfaceRole, Module
 from ocn_permission_agent.proxy.client import Client
+from ocn_permission_agent.proxy.held import Held
 from ocn_permission_agent.proxy.intake import Asked
+from ocn_permission_agent.proxy.relay import Gathered
 
 #: `Enum.value` is slow, and asked twice for each request
 _LABELS: dict[Module | InterfaceRole, str] = {each: each.value for each in (*Module, *InterfaceRole)}
 _METHODS = frozenset({"GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 
+class Crossed(NamedTuple):
+    """A request that was sent on the short way, and an answer that cannot be given there.
+
+    `connection` is the node's, `held` is there if somebody may be owed a copy, `start` is what was read of the answer.
+    """
+
+    connection: WireConnection
+    held: Held | None
+    start: Gathered
+
+
 class Passage:
     """How far a request got; begun by `Passages.begin`, filled in by whoever takes it further."""
 
     __slots__ = (
-        "asked", "client", "connection", "copies", "keep_alive", "method", "node_seconds", "sent_at", "started",
+        "asked", "client", "copies", "crossed", "keep_alive", "method", "node_seconds", "sent_at", "started",
         "status",
     )  # fmt: skip
 
@@ -28,8 +43,8 @@ class Passage:
         self.started = started
         self.asked: Asked | None = None
         self.client: Client | None = None
-        #: to the node, once it was sent the short way
-        self.connection: WireConnection | None = None
+        #: how far it came on the short way, if the long one goes on from there
+        self.crossed: Crossed | None = None
         #: of the answer; 499 as long as nobody was there to get one
         self.status = 499
         self.copies = 0

@@ -1,13 +1,19 @@
-"""The short way through the proxy: for a request that is here as a whole and that nobody is owed a copy of.
+"""The short way through the proxy: for a request that is here as a whole.
 
 Nearly every request is like that, and so is its answer: here in one piece. Then nothing has to be waited for but the
 node's answer, and no task, future or timer is needed: the platform's connection calls `ShortWay.begin`, the node's
-calls `Crossing.answered`. Whatever is not like that takes the long way (`proxy/handler.py`), from the start or from
-where its answer turns out to come in pieces. What is decided is decided by the same code on both.
+calls `Crossing.answered`. Where somebody may be owed a copy, one task reads and records the node's answer before it is
+passed back. Whatever is not like that takes the long way (`proxy/handler.py`), from the start or from where its answer
+turns out to come in pieces. What is decided is decided by the same code on both.
+
+::
+
+    begin ──▶ sent ──▶ answered ── nobody may be owed a copy ────────────▶ passed back, or on to the long way
+                          └─────── held (proxy/held.py) ──▶ recorded ──▶
 """
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from aiohttp import StreamReader
 from aiohttp.http import HttpVersion11, RawRequestMessage
@@ -17,10 +23,11 @@ from ocn_permission_agent.net.node import NodeConnections
 from ocn_permission_agent.net.wire import WireConnection
 from ocn_permission_agent.net.wire_reply import WireReply
 from ocn_permission_agent.proxy.exchange import whole
+from ocn_permission_agent.proxy.held import Held, Holds
 from ocn_permission_agent.proxy.intake import Asked, Intake
-from ocn_permission_agent.proxy.passage import Passage, Passages
+from ocn_permission_agent.proxy.passage import Crossed, Passage, Passages
 from ocn_permission_agent.proxy.refusals import Refusals, trouble_with_node
-from ocn_permission_agent.proxy.relay import head_of, whole_answer
+from ocn_permission_agent.proxy.relay import Gathered, arrived, head_of, whole_answer
 from ocn_permission_agent.proxy.settings import ProxySettings
 
 
@@ -37,12 +44,20 @@ class Platform(Protocol):
         """Whether there is nobody to answer."""
         ...
 
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have something done that the answer waits for; it goes on when nobody is there any more."""
+        ...
+
     def answer(self, data: bytes, *, keep_alive: bool) -> None:
         """Send all of an answer, unless nobody is there; that request is done with."""
         ...
 
     def go_on(self, passage: Passage) -> None:
         """Take the long way from here."""
+        ...
+
+    def give_up(self) -> None:
+        """End the connection without an answer, and abandon what was to be one."""
         ...
 
     def fail(self, error: Exception) -> None:
@@ -57,6 +72,7 @@ class ShortWay:
         settings: limits and habits.
         intake: reads heads.
         upstream: the connections to the node.
+        holds: what somebody may be owed a copy of.
         passages: told of each request.
         refusals: counts and tells what is answered in our own name.
         draining: whether connections shall end with their next answer.
@@ -68,6 +84,7 @@ class ShortWay:
         settings: ProxySettings,
         intake: Intake,
         upstream: NodeConnections,
+        holds: Holds,
         passages: Passages,
         refusals: Refusals,
         draining: Callable[[], bool],
@@ -75,6 +92,7 @@ class ShortWay:
         self._body_limit_bytes = settings.body_limit_bytes
         self._answer_seconds = settings.node_answer_timeout_seconds
         self._intake = intake
+        self._holds = holds
         self.upstream = upstream
         self.passages = passages
         self.refusals = refusals
@@ -107,17 +125,16 @@ class ShortWay:
             raw_headers=message.raw_headers,
             peer=platform.peer,
         )
-        if asked.candidate is not None or not self._is_plain(message, asked, body):
+        if not self._is_plain(message, asked, body):
+            return None
+        held = None if asked.candidate is None else self._holds.begin(asked.candidate)
+        if held is not None and not held.has_room_for(body.total_bytes):
             return None
         connection = self.upstream.idle()
         if connection is None:
             return None
-        crossing = Crossing(self, passage, connection, platform, may_go_on=not message.should_close)
-        connection.begin(message.method)
-        # Whether the node reads it all need not be waited for: it is in memory anyway, and the answer has its time.
-        connection.write(whole(asked.wire_head, body.read_nowait(), chunked=asked.head.chunked))
-        self.passages.sent(passage)
-        connection.when_answered(crossing.answered, self._answer_seconds)
+        crossing = Crossing(self, passage, connection, platform, held, may_go_on=not message.should_close)
+        crossing.send(asked, body.read_nowait(), self._answer_seconds)
         return crossing
 
     def _is_plain(self, message: RawRequestMessage, asked: Asked, body: StreamReader) -> bool:
@@ -131,9 +148,18 @@ class ShortWay:
 
 
 class Crossing:
-    """A request on the short way, between its platform and the node."""
+    """A request on the short way, between its platform and the node.
 
-    __slots__ = ("_connection", "_may_go_on", "_over", "_passage", "_platform", "_way")
+    Args:
+        way: all of them.
+        passage: is told of it.
+        connection: to the node, for this exchange only.
+        platform: gets the answer.
+        held: if somebody may be owed a copy.
+        may_go_on: the platform's connection may serve another request.
+    """
+
+    __slots__ = ("_connection", "_held", "_may_go_on", "_over", "_passage", "_platform", "_way")
 
     def __init__(
         self,
@@ -141,6 +167,7 @@ class Crossing:
         passage: Passage,
         connection: WireConnection,
         platform: Platform,
+        held: Held | None,
         *,
         may_go_on: bool,
     ) -> None:
@@ -148,59 +175,107 @@ class Crossing:
         self._passage = passage
         self._connection = connection
         self._platform = platform
+        self._held = held
         self._may_go_on = may_go_on
         self._over = False
+
+    def send(self, asked: Asked, body: bytes, answer_seconds: float) -> None:
+        """Send the request, and have `answered` called."""
+        connection, held = self._connection, self._held
+        try:
+            if held is not None:
+                held.intend(held.take(body))
+            connection.begin(asked.head.method)
+            # Whether the node reads it all need not be waited for: it is in memory anyway, and the answer has its time.
+            connection.write(whole(asked.wire_head, body, chunked=asked.head.chunked))
+        except Exception as error:
+            connection.abort()
+            if held is not None:
+                held.end(error)
+            raise
+        self._way.passages.sent(self._passage)
+        connection.when_answered(self.answered, answer_seconds)
 
     def answered(self) -> None:
         """The node has answered, or will not; called by its connection, which may end after this was abandoned."""
         if self._over:
             return
         try:
-            self._answer()
+            reply = self._connection.outcome()
+            self._way.passages.answered(self._passage)
+            self._passage.status = reply.status
+            if self._held is None:
+                self._pass_back(reply, arrived(reply))
+            else:
+                self._platform.run(self._record(self._held, reply))
         except Exception as error:  # noqa: BLE001  it is not the fault of the node's connection, which called
-            self.abandon()
-            self._platform.fail(error)
+            self._fail(error)
 
     def abandon(self) -> None:
-        """Wait for the node no longer."""
+        """Wait for the node, and for what is recorded, no longer."""
         if not self._over:
             self._connection.abort()
             self._end()
 
-    def _answer(self) -> None:
-        way, passage = self._way, self._passage
-        keep_alive = self._may_go_on and not way.draining()
+    async def _record(self, held: Held, reply: WireReply) -> None:
+        """Have what is due recorded before anything of the answer leaves."""
         try:
-            reply = self._connection.outcome()
-            way.passages.answered(passage)
-            passage.status = reply.status
-            if not reply.complete:
-                return self._go_the_long_way()
-            data, keep_alive = self._whole(reply, keep_alive=keep_alive)
-        except UpstreamError as error:
-            cause, reason = trouble_with_node(error)
-            way.refusals.note(cause)
-            passage.status = cause.http_status or 500
-            data = way.refusals.answer(cause, reason, close=not keep_alive, bodiless=passage.method == "HEAD")
-        way.upstream.give_back(self._connection, request_complete=True)
+            start = await held.record(reply)
+            self._passage.copies = held.copies
+            if not self._over:
+                self._pass_back(reply, start)
+        except Exception as error:  # noqa: BLE001  a fault of one request is no other's
+            self._fail(error)
+        except BaseException:
+            self._platform.give_up()
+            raise
+
+    def _pass_back(self, reply: WireReply, start: Gathered) -> None:
+        """Answer, if all of the answer is here."""
+        if not start.whole:
+            self._go_the_long_way(start)
+            return
+        head, framing = head_of(
+            reply, method=self._passage.method, client_is_old=False, keep_alive=self._connection_goes_on()
+        )
+        self._answer(whole_answer(head, framing, start.data), keep_alive=not framing.close)
+
+    def _fail(self, error: Exception) -> None:
+        """Say in our own name what went wrong."""
+        if self._over and isinstance(error, UpstreamError):
+            return  # its connection ended because this was abandoned
+        if self._held is not None:
+            self._held.end(error)
+        if not isinstance(error, UpstreamError):
+            self.abandon()
+            self._platform.fail(error)
+            return
+        way, passage, keep_alive = self._way, self._passage, self._connection_goes_on()
+        cause, reason = trouble_with_node(error)
+        way.refusals.note(cause)
+        passage.status = cause.http_status or 500
+        data = way.refusals.answer(cause, reason, close=not keep_alive, bodiless=passage.method == "HEAD")
+        self._answer(data, keep_alive=keep_alive)
+
+    def _connection_goes_on(self) -> bool:
+        return self._may_go_on and not self._way.draining()
+
+    def _answer(self, data: bytes, *, keep_alive: bool) -> None:
+        self._way.upstream.give_back(self._connection, request_complete=True)
         self._end()
         self._platform.answer(data, keep_alive=keep_alive)
-        return None
 
-    def _whole(self, reply: WireReply, *, keep_alive: bool) -> tuple[bytes, bool]:
-        """The answer, and whether another request may follow it."""
-        head, framing = head_of(reply, method=self._passage.method, client_is_old=False, keep_alive=keep_alive)
-        return whole_answer(head, framing, reply.take()), not framing.close
-
-    def _go_the_long_way(self) -> None:
+    def _go_the_long_way(self, start: Gathered) -> None:
         if self._platform.gone:
             self.abandon()
             self._platform.answer(b"", keep_alive=False)
         else:
             self._over = True
-            self._passage.connection = self._connection
+            self._passage.crossed = Crossed(self._connection, self._held, start)
             self._platform.go_on(self._passage)
 
     def _end(self) -> None:
         self._over = True
+        if self._held is not None:
+            self._held.leave()
         self._way.passages.end(self._passage)

@@ -19,7 +19,7 @@ from ocn_permission_agent.outbox.intents import Intents
 from ocn_permission_agent.outbox.model import CopyPlan
 from ocn_permission_agent.proxy.listener import Proxy
 from ocn_permission_agent.proxy.settings import NodeSettings, ProxySettings
-from tests.integration.proxy.wire import RawNode, listening
+from tests.integration.proxy.wire import RawNode, ask, listening
 
 CUSTOMER = Party("DE", "CPO")
 TOKEN = b"f70fffe6-6d1a-4c1d-9c2e-canary-token"
@@ -106,6 +106,9 @@ class House:
         return registry.get_sample_value(f"ocn_agent_{name}_total", labels) or 0.0
 
 
+#: whether a house has a connection to the node from its start: a request that finds none takes the long way.
+#: Set by the fixture `both_ways`.
+WARM = False
 SETTINGS = ProxySettings(listen_host="127.0.0.1", listen_port=0, linger_seconds=0.1)
 
 
@@ -140,9 +143,18 @@ async def a_house(
         )
         await proxy.start()
         try:
+            if WARM:
+                await _warm_up(up, proxy)
+                log.lines.clear()
             yield House(up, proxy, outbox, consent, metrics, log)
         finally:
             await proxy.stop(grace_seconds=1)
+
+
+async def _warm_up(node: RawNode, proxy: Proxy) -> None:
+    node.warming = True
+    await ask(proxy.address, a_put(path="/warm-up"))
+    node.warming = False
 
 
 def a_put(

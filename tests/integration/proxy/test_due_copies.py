@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,19 @@ import pytest
 from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.outbox.gaps import Gap
 from ocn_permission_agent.outbox.intents import Intents
+from ocn_permission_agent.outbox.model import CopyPlan
 from tests.integration.proxy.house import SETTINGS, TOKEN, Consent, Outbox, a_house, a_put
 from tests.integration.proxy.wire import OK_BODY, RawNode, ask, line_to, read_message, reply
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 STRICT = replace(SETTINGS, strict=True)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110  counts tell nobody that they changed
+            await asyncio.sleep(0.005)
 
 
 def left_after_a_death(path: Path) -> list[Gap]:
@@ -80,6 +90,66 @@ async def test_a_request_that_is_due_to_nobody_is_not_noted(tmp_path: Path) -> N
     async with a_house(intents_path=tmp_path / "intents") as house:
         await ask(house.address, a_put(sender=("DE", "ABC")))
         assert (tmp_path / "intents").read_bytes() == b""
+
+
+@dataclass
+class Waiting(Outbox):
+    """Records nothing before it is told to; or never, when whoever writes is cancelled."""
+
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled: bool = False
+
+    async def record(self, plan: CopyPlan) -> int:
+        self.reached.set()
+        await self.goes_on.wait()
+        if self.cancelled:
+            raise asyncio.CancelledError
+        return await super().record(plan)
+
+
+async def test_what_is_being_recorded_at_the_end_of_the_process_stays_noted(tmp_path: Path) -> None:
+    outbox = Waiting()
+    async with a_house(outbox=outbox, intents_path=tmp_path / "intents") as house, line_to(house.address) as line:
+        line.writer.write(a_put())
+        await outbox.reached.wait()
+        await house.proxy.stop(grace_seconds=0.05)
+        assert await line.ended()
+        await until(lambda: house.proxy.in_flight == 0)
+        assert house.count("gaps", reason="internal_error") == 0
+        assert [gap.reason for gap in left_after_a_death(tmp_path / "intents")] == ["unknown_outcome"]
+
+
+async def test_what_nobody_will_ever_record_stays_noted_and_is_not_answered(tmp_path: Path) -> None:
+    outbox = Waiting(cancelled=True)
+    async with a_house(outbox=outbox, intents_path=tmp_path / "intents") as house, line_to(house.address) as line:
+        line.writer.write(a_put())
+        outbox.goes_on.set()
+        assert await line.ended()
+        await until(lambda: house.proxy.in_flight == 0 and house.proxy.connections == 0)
+        assert [gap.reason for gap in left_after_a_death(tmp_path / "intents")] == ["unknown_outcome"]
+
+
+async def test_a_platform_that_leaves_while_its_copy_is_recorded_does_not_keep_it_from_that(tmp_path: Path) -> None:
+    outbox = Waiting()
+    async with a_house(outbox=outbox, intents_path=tmp_path / "intents") as house:
+        async with line_to(house.address) as line:
+            line.writer.write(a_put())
+            await outbox.reached.wait()
+            line.writer.transport.abort()
+        await ask(house.address, a_put(sender=("DE", "ABC")))  # by then the proxy has seen the other one end
+        assert house.proxy.in_flight == 1
+        outbox.goes_on.set()
+        await until(lambda: house.proxy.in_flight == 0)
+        assert len(outbox.plans) == 1
+        assert left_after_a_death(tmp_path / "intents") == []
+
+
+async def test_what_was_held_makes_room_again() -> None:
+    async with a_house(settings=replace(SETTINGS, buffer_total_bytes=100_000)) as house, line_to(house.address) as line:
+        for _ in range(10):
+            await line.ask(a_put(b"x" * 30_000))
+        assert len(house.outbox.plans) == 10
 
 
 async def test_strict_refuses_what_may_be_due_while_nothing_can_be_recorded() -> None:

@@ -17,6 +17,7 @@ from tests.integration.proxy.house import SETTINGS, Consent, House, a_house, a_p
 from tests.integration.proxy.wire import OK_BODY, Line, RawNode, Seen, line_to, read_message, reply
 
 STRANGERS = Consent(entitlements=())
+BOTH = pytest.mark.parametrize("consent", [STRANGERS, Consent()], ids=["streamed", "copied"])
 SHORT_PATIENCE = replace(SETTINGS, node_answer_timeout_seconds=0.1)
 
 
@@ -49,8 +50,13 @@ class Node(RawNode):
 
 
 @asynccontextmanager
-async def warm(node: RawNode, settings: ProxySettings = SETTINGS) -> AsyncIterator[tuple[House, Line]]:
-    async with a_house(node, consent=STRANGERS, settings=settings) as house, line_to(house.address) as line:
+async def warm(
+    node: RawNode,
+    settings: ProxySettings = SETTINGS,
+    *,
+    consent: Consent = STRANGERS,
+) -> AsyncIterator[tuple[House, Line]]:
+    async with a_house(node, consent=consent, settings=settings) as house, line_to(house.address) as line:
         await line.ask(a_put())
         yield house, line
 
@@ -78,29 +84,36 @@ async def counting_tasks() -> AsyncIterator[list[str]]:
         loop.set_task_factory(None)
 
 
+@BOTH
 @pytest.mark.parametrize(
-    "request_bytes",
+    ("request_bytes", "of_a_kind_to_copy"),
     [
-        a_put(),
-        a_put(b"", method="GET", framing=b""),
-        a_put(b"3\r\nabc\r\n0\r\n\r\n", framing=b"Transfer-Encoding: chunked\r\n"),
-        a_put(extra=b"Expect: 100-continue\r\n"),
-        a_put(path="/anything/else"),
+        (a_put(), True),
+        (a_put(b"", method="GET", framing=b""), False),
+        (a_put(b"3\r\nabc\r\n0\r\n\r\n", framing=b"Transfer-Encoding: chunked\r\n"), True),
+        (a_put(extra=b"Expect: 100-continue\r\n"), True),
+        (a_put(path="/anything/else"), False),
     ],
 )
-async def test_what_is_here_as_a_whole_needs_no_task(request_bytes: bytes) -> None:
-    async with warm(RawNode()) as (house, line):
+async def test_what_is_here_as_a_whole_needs_one_task_if_it_is_copied_and_else_none(
+    request_bytes: bytes, of_a_kind_to_copy: bool, consent: Consent
+) -> None:
+    expected = 3 if of_a_kind_to_copy and consent.entitlements else 0
+    async with warm(RawNode(), consent=consent) as (house, line):
+        before = len(house.outbox.plans)
         async with counting_tasks() as made:
             for _ in range(3):
                 assert (await line.ask(request_bytes)).body == OK_BODY
-        assert made == []
+        assert len(house.outbox.plans) - before == expected
+        assert len(made) == expected
         assert len(house.node.seen) == 4
         assert house.node.connections == 1
         assert house.proxy.in_flight == 0
 
 
-async def test_both_ways_count_and_tell_alike() -> None:
-    async with warm(RawNode()) as (house, line):
+@BOTH
+async def test_both_ways_count_and_tell_alike(consent: Consent) -> None:
+    async with warm(RawNode(), consent=consent) as (house, line):
         await line.ask(a_put())
         labels = {"module": "sessions", "interface_role": "receiver", "method": "PUT", "code": "200"}
         assert house.count("requests", **labels) == 2
@@ -112,6 +125,7 @@ def shape(line: str) -> str:
     return line.partition("'duration_ms'")[0]
 
 
+@BOTH
 @pytest.mark.parametrize(
     "pieces",
     [
@@ -121,9 +135,9 @@ def shape(line: str) -> str:
         (b"HTTP/1.1 103 Early Hints\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
     ],
 )
-async def test_an_answer_in_pieces_arrives_as_the_node_sends_it(pieces: tuple[bytes, ...]) -> None:
+async def test_an_answer_in_pieces_arrives_as_the_node_sends_it(pieces: tuple[bytes, ...], consent: Consent) -> None:
     node = Node(*pieces)
-    async with warm(node) as (house, line):
+    async with warm(node, consent=consent) as (house, line):
         for _ in range(2):
             line.writer.write(a_put())
             for _ in pieces:
@@ -144,6 +158,7 @@ async def test_a_long_answer_is_not_held_until_it_is_complete() -> None:
         assert await line.reader.readexactly(2) == b"lo"
 
 
+@BOTH
 @pytest.mark.parametrize(
     ("pieces", "releases", "expected", "cause"),
     [
@@ -153,10 +168,10 @@ async def test_a_long_answer_is_not_held_until_it_is_complete() -> None:
     ],
 )
 async def test_trouble_with_the_node_is_answered_in_ocpi_and_the_connection_goes_on(
-    pieces: tuple[bytes | None, ...], releases: int, expected: tuple[int, int], cause: str
+    pieces: tuple[bytes | None, ...], releases: int, expected: tuple[int, int], cause: str, consent: Consent
 ) -> None:
     node = Node(*pieces)
-    async with warm(node, SHORT_PATIENCE) as (house, line):
+    async with warm(node, SHORT_PATIENCE, consent=consent) as (house, line):
         for _ in range(releases):
             node.next.release()
         answer = await line.ask(a_put())
@@ -166,9 +181,10 @@ async def test_trouble_with_the_node_is_answered_in_ocpi_and_the_connection_goes
         assert (len(node.seen), node.connections) == (3, 2), "and nothing was sent twice"
 
 
-async def test_a_platform_that_leaves_is_forgotten_once_the_node_has_answered() -> None:
+@BOTH
+async def test_a_platform_that_leaves_is_forgotten_once_the_node_has_answered(consent: Consent) -> None:
     node = Node(reply())
-    async with warm(node) as (house, line):
+    async with warm(node, consent=consent) as (house, line):
         line.writer.write(a_put())
         await node.got.acquire()
         line.writer.transport.abort()
@@ -181,8 +197,9 @@ async def test_a_platform_that_leaves_is_forgotten_once_the_node_has_answered() 
         assert node.connections == 1
 
 
-async def test_a_silent_node_is_told_even_if_the_platform_has_left_before() -> None:
-    async with warm(Node(b""), SHORT_PATIENCE) as (house, line):
+@BOTH
+async def test_a_silent_node_is_told_even_if_the_platform_has_left_before(consent: Consent) -> None:
+    async with warm(Node(b""), SHORT_PATIENCE, consent=consent) as (house, line):
         line.writer.write(a_put())
         await until(lambda: house.proxy.in_flight == 1)
         line.writer.transport.abort()
@@ -190,9 +207,10 @@ async def test_a_silent_node_is_told_even_if_the_platform_has_left_before() -> N
         await until(lambda: house.proxy.in_flight == 0 and house.proxy.connections == 0)
 
 
-async def test_what_follows_on_the_connection_waits_its_turn() -> None:
+@BOTH
+async def test_what_follows_on_the_connection_waits_its_turn(consent: Consent) -> None:
     node = Node(reply(b"answer"))
-    async with warm(node) as (_, line):
+    async with warm(node, consent=consent) as (_, line):
         line.writer.write(a_put(path="/1"))
         await node.got.acquire()
         line.writer.write(a_put(path="/2") + a_put(path="/3")[:50])
@@ -206,9 +224,10 @@ async def test_what_follows_on_the_connection_waits_its_turn() -> None:
         assert [seen.request_line for seen in node.seen[1:]] == [b"PUT /%d HTTP/1.1" % each for each in (1, 2, 3)]
 
 
-async def test_what_is_malformed_behind_a_request_is_refused_after_its_answer() -> None:
+@BOTH
+async def test_what_is_malformed_behind_a_request_is_refused_after_its_answer(consent: Consent) -> None:
     node = Node(reply(b"answer"))
-    async with warm(node) as (house, line):
+    async with warm(node, consent=consent) as (house, line):
         line.writer.write(a_put())
         await node.got.acquire()
         line.writer.write(b"no http at all\r\n\r\n")
@@ -221,24 +240,27 @@ async def test_what_is_malformed_behind_a_request_is_refused_after_its_answer() 
         assert house.count("refusals", cause="malformed") == 1
 
 
-async def test_platform_that_wants_to_end_is_let_go() -> None:
-    async with warm(RawNode()) as (_, line):
+@BOTH
+async def test_platform_that_wants_to_end_is_let_go(consent: Consent) -> None:
+    async with warm(RawNode(), consent=consent) as (_, line):
         answer = await line.ask(a_put(extra=b"Connection: close\r\n"))
         assert (answer.body, answer.values(b"connection")) == (OK_BODY, [b"close"])
         assert await line.ended()
 
 
-async def test_draining_proxy_ends_the_connection_with_its_answer() -> None:
-    async with warm(RawNode()) as (house, line):
+@BOTH
+async def test_draining_proxy_ends_the_connection_with_its_answer(consent: Consent) -> None:
+    async with warm(RawNode(), consent=consent) as (house, line):
         house.proxy.drain()
         answer = await line.ask(a_put())
         assert (answer.body, answer.values(b"connection")) == (OK_BODY, [b"close"])
         assert await line.ended()
 
 
-async def test_idle_connection_is_closed_in_time_and_a_busy_one_is_not() -> None:
+@BOTH
+async def test_idle_connection_is_closed_in_time_and_a_busy_one_is_not(consent: Consent) -> None:
     node = Node(reply())
-    async with warm(node, replace(SETTINGS, headers_timeout_seconds=0.2)) as (_, line):
+    async with warm(node, replace(SETTINGS, headers_timeout_seconds=0.2), consent=consent) as (_, line):
         line.writer.write(a_put())
         await node.got.acquire()
         await asyncio.sleep(0.3)
@@ -247,9 +269,10 @@ async def test_idle_connection_is_closed_in_time_and_a_busy_one_is_not() -> None
         assert await line.ended()
 
 
-async def test_stopping_proxy_finishes_or_gives_up_what_is_on_the_short_way() -> None:
+@BOTH
+async def test_stopping_proxy_finishes_or_gives_up_what_is_on_the_short_way(consent: Consent) -> None:
     node = Node(reply())
-    async with warm(node) as (house, line), line_to(house.address) as other:
+    async with warm(node, consent=consent) as (house, line), line_to(house.address) as other:
         line.writer.write(a_put())
         await node.got.acquire()
         async with asyncio.TaskGroup() as group:
@@ -261,7 +284,7 @@ async def test_stopping_proxy_finishes_or_gives_up_what_is_on_the_short_way() ->
         assert await line.ended()
         assert await other.ended()
     silent = Node(b"")
-    async with warm(silent) as (house, line):
+    async with warm(silent, consent=consent) as (house, line):
         line.writer.write(a_put())
         await silent.got.acquire()
         await house.proxy.stop(grace_seconds=0.05)
@@ -270,22 +293,16 @@ async def test_stopping_proxy_finishes_or_gives_up_what_is_on_the_short_way() ->
         assert house.count("requests", module="sessions", interface_role="receiver", method="PUT", code="499") == 1
 
 
-async def test_who_sends_more_than_the_limit_is_refused_however_it_is_framed() -> None:
-    async with warm(RawNode(), replace(SETTINGS, body_limit_bytes=100)) as (house, line):
+@BOTH
+async def test_who_sends_more_than_the_limit_is_refused_however_it_is_framed(consent: Consent) -> None:
+    async with warm(RawNode(), replace(SETTINGS, body_limit_bytes=100), consent=consent) as (house, line):
         chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (200, b"x" * 200)
         answer = await line.ask(a_put(chunk, framing=b"Transfer-Encoding: chunked\r\n"))
         assert answer.head.startswith(b"HTTP/1.1 413 ")
         assert len(house.node.seen) == 1
 
 
-async def test_customers_requests_never_take_it() -> None:
-    async with a_house() as house, line_to(house.address) as line:
-        for number in range(3):
-            await line.ask(a_put(path=f"/ocpi/receiver/2.2/sessions/DE/CPO/s{number}"))
-        assert len(house.outbox.plans) == 3
-        assert house.proxy.in_flight == 0
-
-
+@BOTH
 @pytest.mark.parametrize(
     "request_bytes",
     [
@@ -295,26 +312,28 @@ async def test_customers_requests_never_take_it() -> None:
         a_put(path="/1") + a_put(path="/2"),
     ],
 )
-async def test_what_is_out_of_the_ordinary_takes_the_long_way(request_bytes: bytes) -> None:
-    async with warm(RawNode()) as (_, line):
+async def test_what_is_out_of_the_ordinary_takes_the_long_way(request_bytes: bytes, consent: Consent) -> None:
+    async with warm(RawNode(), consent=consent) as (_, line):
         async with counting_tasks() as made:
             answer = await line.ask(request_bytes)
         assert answer.head.startswith(b"HTTP/1.1 200 ")
         assert made
 
 
-async def test_head_gets_a_head() -> None:
+@BOTH
+async def test_head_gets_a_head(consent: Consent) -> None:
     def answer(seen: Seen) -> bytes:
         return reply()[: -len(OK_BODY)] if seen.head.startswith(b"HEAD") else reply()
 
-    async with warm(RawNode(script=answer)) as (house, line):
+    async with warm(RawNode(script=answer), consent=consent) as (house, line):
         for _ in range(2):
             head = await line.ask(a_put(b"", method="HEAD", framing=b""), bodiless=True)
             assert head.values(b"content-length") == [b"%d" % len(OK_BODY)]
         assert house.node.connections == 1
 
 
-async def test_a_hundred_requests_behind_one_are_answered_in_their_order() -> None:
+@BOTH
+async def test_a_hundred_requests_behind_one_are_answered_in_their_order(consent: Consent) -> None:
     async with warm(RawNode(script=lambda seen: reply(seen.request_line))) as (_, line):
         paths = [b"PUT /%d HTTP/1.1" % number for number in range(101)]
         line.writer.write(a_put(path="/0"))

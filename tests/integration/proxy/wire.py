@@ -95,6 +95,8 @@ class RawNode:
     connections: int = 0
     port: int = 0
     tls: ssl.SSLContext | None = None
+    #: answers the first request of a connection whatever else is said, and does not keep it
+    warming: bool = False
     #: ends the connection after each answer
     closes: bool = False
     busy: int = 0
@@ -112,6 +114,9 @@ class RawNode:
         self.idle.clear()
         self.writers.append(writer)
         try:
+            if self.warming:
+                await read_message(reader)
+                writer.write(reply())
             if self.on_connection is not None:
                 await self.on_connection(reader, writer)
                 return
