@@ -185,6 +185,7 @@ class Crossing:
         try:
             if held is not None:
                 held.intend(held.take(body))
+            self._way.passages.sent(self._passage)
             connection.begin(asked.head.method)
             # Whether the node reads it all need not be waited for: it is in memory anyway, and the answer has its time.
             connection.write(whole(asked.wire_head, body, chunked=asked.head.chunked))
@@ -193,7 +194,6 @@ class Crossing:
             if held is not None:
                 held.end(error)
             raise
-        self._way.passages.sent(self._passage)
         connection.when_answered(self.answered, answer_seconds)
 
     def answered(self) -> None:
