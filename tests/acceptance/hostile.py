@@ -110,6 +110,13 @@ def gaps(store: Path) -> set[str]:
         return {name for (name,) in connection.execute("SELECT correlation_id FROM gaps")}
 
 
+def unnamed_gaps(store: Path) -> int:
+    """How many gaps are counted only, beyond the thousand of an hour and cause that are told one by one."""
+    with closing(sqlite3.connect(store)) as connection:
+        (count,) = connection.execute("SELECT coalesce(sum(count), 0) FROM gaps WHERE detailed = 0").fetchone()
+    return int(count)
+
+
 @dataclass
 class Speaker:
     """Writes requests on a connection, and opens another whenever that one is closed."""

@@ -23,6 +23,7 @@ from tests.acceptance.hostile import (
     metric,
     proxy_address,
     routed,
+    unnamed_gaps,
     until_settled,
 )
 from tests.fuzzing import Fuzz, Platform
@@ -38,9 +39,11 @@ async def test_two_thousand_odd_requests(tmp_path: Path) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
+@pytest.mark.parametrize("part", range(5))
 @pytest.mark.parametrize("version", list(NodeVersion))
-async def test_fifty_thousand_odd_requests(tmp_path: Path, version: NodeVersion) -> None:
-    await _fuzz(tmp_path, version, seed=int(version.value), count=50_000, largest=20_000)
+async def test_fifty_thousand_odd_requests(tmp_path: Path, version: NodeVersion, part: int) -> None:
+    # In parts, since of a thousand gaps an hour each has its name, and those beyond are counted only.
+    await _fuzz(tmp_path, version, seed=10 * int(version.value) + part, count=10_000, largest=20_000)
 
 
 @pytest.mark.nightly
@@ -78,6 +81,7 @@ async def _fuzz(
         assert name in passed_on, f"{name} was copied, and never routed"
         if "body" in row.keys():  # noqa: SIM118  a row is no mapping
             _same(name, row, passed_on[name], version)
+    assert unnamed_gaps(folder / "agent.db") == 0, "too many gaps to tell which: fuzz less at a time"
     silent = _neither_copied_nor_told(passed_on, speakers) - copied.keys() - gaps(folder / "agent.db")
     assert not silent, "routed and accepted, but neither copied nor told why not"
     stalls = heartbeat(folder)
@@ -105,7 +109,8 @@ def _neither_copied_nor_told(passed_on: Mapping[str, Received], speakers: list[S
     lines = {name: line for speaker in speakers for name, line in speaker.lines.items()}
     found = set()
     for name, received in passed_on.items():
-        method, target, _ = lines[name].decode("utf-8", "surrogateescape").split(" ")
+        # A second space before the version is not of the target.
+        method, target = lines[name].decode("utf-8", "surrogateescape").split(" ")[:2]
         clear = isinstance(find_route(method, target.partition("?")[0], api_prefix=_prefix_of(target)), Route)
         if received.method != "GET" and clear and 200 <= statuses[name] < 300:
             found.add(name)
