@@ -276,4 +276,6 @@ def shapes() -> list[Shape]:
             (Said("PUT", target_of("lines"), HIDDEN),),
         )
     )
+    spaced = _put("spaced", _LENGTH, HIDDEN).replace(b"PUT ", b"PUT  ", 1).replace(b" HTTP/1.1", b"   HTTP/1.1", 1)
+    found.append(Shape("spaces-in-line", spaced, (Said("PUT", target_of("spaced"), HIDDEN),)))
     return found

@@ -7,9 +7,10 @@ from urllib.parse import parse_qsl
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.route import InterfaceRole, Module, PathFault, Route, RouteKind, find_route
 
-PARTY_HEADERS = ("ocpi-from-country-code", "ocpi-from-party-id", "ocpi-to-country-code", "ocpi-to-party-id")
+#: who says it, and to whom
+_PARTY_HEADERS = ("ocpi-from-country-code", "ocpi-from-party-id", "ocpi-to-country-code", "ocpi-to-party-id")
 #: the headers that a request is read from, in lower case; `Authorization` is deliberately not one of them
-ROUTING_HEADERS = ("x-request-id", "x-correlation-id", *PARTY_HEADERS)
+ROUTING_HEADERS = ("x-request-id", "x-correlation-id", *_PARTY_HEADERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,7 @@ def request_on(
     request_id, correlation_id = headers.get("x-request-id"), headers.get("x-correlation-id")
     if request_id is None or correlation_id is None:
         return None  # a node refuses it; an empty one it takes
-    from_country, from_party, to_country, to_party = [headers.get(name, "") for name in PARTY_HEADERS]
+    from_country, from_party, to_country, to_party = [headers.get(name, "") for name in _PARTY_HEADERS]
     if not (len(from_country) == len(to_country) == 2 and len(from_party) == len(to_party) == 3):
         return None
     return OcpiRequest(

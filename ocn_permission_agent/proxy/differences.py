@@ -5,7 +5,8 @@ nothing else: every other header keeps its bytes, its order among the others, it
 targets, methods, status codes and reason phrases keep theirs.
 
 What is no header differs by what HTTP itself calls a matter of one connection: the protocol version (always
-``HTTP/1.1``), white space around a header's value, chunk boundaries with their extensions, trailers, interim replies.
+``HTTP/1.1``), how many spaces stand between the parts of a request line, white space around a header's value, chunk
+boundaries with their extensions, trailers, interim replies.
 """
 
 from dataclasses import dataclass

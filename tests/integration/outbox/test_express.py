@@ -231,22 +231,12 @@ async def test_no_more_at_a_time_than_the_limit(tmp_path: Path) -> None:
         assert await states(it) == {"delivered": 10}
 
 
-async def test_it_is_sent_though_nobody_waits_for_its_record_any_more(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "claimed"])
+async def test_it_is_sent_though_nobody_waits_for_its_record_any_more(tmp_path: Path, at_once: bool) -> None:
     clock = FakeClock()
     async with dispatching(tmp_path, accepting(clock), clock=clock) as it:
-        await it.rest()
-        async with asyncio.TaskGroup() as group:
-            recording = group.create_task(it.express.record(a_plan(cdr(), BILLING, at=clock.now())))
-            await asyncio.sleep(0)
-            recording.cancel()
-        await it.rest()
-        assert await states(it) == {"delivered": 1}
-
-
-async def test_what_was_to_be_claimed_is_though_nobody_waits_for_its_record_any_more(tmp_path: Path) -> None:
-    clock = FakeClock()
-    async with dispatching(tmp_path, accepting(clock), clock=clock) as it:
-        it.carrier.closed_to.add(BILLING)
+        if not at_once:
+            it.carrier.closed_to.add(BILLING)
         await it.rest()
         async with asyncio.TaskGroup() as group:
             recording = group.create_task(it.express.record(a_plan(cdr(), BILLING, at=clock.now())))
