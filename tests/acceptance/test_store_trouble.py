@@ -149,6 +149,10 @@ async def test_the_restore_drill(tmp_path: Path, make: Callable[[Field, Path], A
         await until_settled(agent)
         assert await agent.stop() == 0
         put_back(backup, agent.files.store)
+        # Those whose customers got their answers just then may have arrived before the node went away.
+        with closing(sqlite3.connect(backup)) as connection:
+            (owed,) = connection.execute("SELECT count(*) FROM deliveries WHERE state = 'pending'").fetchone()
+        assert owed > 20
         delivered = place.node.delivered.copy()
 
         await agent.start()
@@ -159,7 +163,7 @@ async def test_the_restore_drill(tmp_path: Path, make: Callable[[Field, Path], A
             states = dict(connection.execute("SELECT state, count(*) FROM deliveries GROUP BY state"))
             (reason,) = connection.execute("SELECT DISTINCT reason FROM deliveries WHERE state = 'parked'").fetchone()
         assert "pending" not in states
-        assert states["parked"] >= 30
+        assert states["parked"] == owed
         assert reason.startswith("restored")
         assert place.node.delivered == delivered, "nothing of the backup is sent again by itself"
         assert await agent.stop() == 0
