@@ -7,6 +7,7 @@ by what the group has added to it.
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ocn_permission_agent.outbox.model import DeliveryState, PlannedDelivery
 from ocn_permission_agent.outbox.policy import DeliveryClass, brings_periods
@@ -21,34 +22,43 @@ _PERIODS_SPAN_US = span_us(PERIODS_SPAN)
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A scope's row and its channel's, and how that channel stands still."""
+    """A scope's row, its channel's and its provider's, and how that channel stands still."""
 
     scope_id: int
     channel_id: int
+    provider_id: int
     still_since_us: int | None
     stood_still_us: int
 
 
 @dataclass(slots=True)
 class LockedLane:
-    """A lane, and what this group adds to it, oldest first: (id, content, when). `head` is the first that is due."""
+    """A lane, and what this group adds to it, oldest first: (id, content, when). `head` is the first that is due.
+
+    Something may leave at once if nothing was owed before, from `clear_from_us` on (None: not), and nothing is by this
+    group. `begins`: something does. `newest_id` is 0 for a new lane, `merged_scope_id` is the scope of its merged session.
+    """
 
     id: int
     newest_id: int
     stood_still_us: int
     held_since_us: int | None
+    clear_from_us: int | None = None
+    merged_scope_id: int | None = None
     added: list[tuple[int, bytes, int]] = field(default_factory=list)
     head: tuple[int, int] | None = None
+    begins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One planned delivery of a group."""
+    """One planned delivery of a group. With `may_begin` its first attempt begins with it, if it is clear to leave."""
 
     prepared: Prepared
     planned: PlannedDelivery
     key: bytes
     scope_key: ScopeKey
+    may_begin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +78,16 @@ class Before:
 _NOTHING = Before(newest_at_us=None, alike=None, any_earlier=False, known=False)
 
 
-class Ids:
-    """Ids to give out, growing. Other agents take some meanwhile, so there may be holes between them.
+class Ids(Protocol):
+    """Ids to give out, growing."""
+
+    def take(self, many: int) -> int:
+        """The first of so many without a hole between them."""
+        ...
+
+
+class SharedIds:
+    """See `Ids`. Other agents take some meanwhile, so there may be holes between them.
 
     Args:
         ids: enough, if there are no holes.
@@ -81,7 +99,7 @@ class Ids:
         self._more = more
 
     def take(self, many: int) -> int:
-        """The first of so many without a hole between them."""
+        """See `Ids`."""
         while True:
             while len(self._ids) < many:
                 self._ids.extend(sorted(self._more(many)))
@@ -95,10 +113,11 @@ class Ids:
 
 @dataclass(slots=True)
 class Rows:
-    """What is to be written. Of `grown`: lane, its newest, its first that is due and since when."""
+    """What is to be written. `begun`: the deliveries whose first attempt has begun, by id, with their envelope's."""
 
     envelopes: list[tuple[object, ...]] = field(default_factory=list)
     deliveries: list[tuple[object, ...]] = field(default_factory=list)
+    begun: list[tuple[int, int, Item]] = field(default_factory=list)
     duplicates: list[tuple[object, ...]] = field(default_factory=list)
     tallies: Counter[tuple[int, str]] = field(default_factory=Counter)
 
@@ -117,8 +136,8 @@ class Grouping:
         self, planning: Planning, scopes: Mapping[ScopeKey, Scope], lanes: Mapping[bytes, LockedLane], ids: Ids
     ) -> None:
         self._planning = planning
-        self._scopes = scopes
-        self._lanes = lanes
+        self.scopes = scopes
+        self.lanes = lanes
         self._ids = ids
         self.rows = Rows()
 
@@ -137,14 +156,14 @@ class Grouping:
     def grown(self) -> list[tuple[int, int, int | None, int | None]]:
         """The lanes that have changed: its id, its newest, and the first that is due, and since when."""
         return [
-            (lane.id, lane.added[-1][0], *(lane.head or (None, None))) for lane in self._lanes.values() if lane.added
+            (lane.id, lane.added[-1][0], *(lane.head or (None, None))) for lane in self.lanes.values() if lane.added
         ]
 
     def _judge(self, item: Item, before: Before) -> Repetition:
         """Tell what a copy is to those before it in its lane; a repetition is noted here."""
         if before.known:
             return Repetition.DUPLICATE
-        prepared, lane = item.prepared, self._lanes[item.key]
+        prepared, lane = item.prepared, self.lanes[item.key]
         request = prepared.plan.envelope.request
         alike = _alike(prepared, lane, before)
         verdict = judge_repetition(
@@ -161,10 +180,14 @@ class Grouping:
         return verdict
 
     def _owe(self, item: Item, delivery_id: int, envelope_id: int, *, conflict: bool) -> None:
-        prepared, scope, lane = item.prepared, self._scopes[item.scope_key], self._lanes[item.key]
+        prepared, scope, lane = item.prepared, self.scopes[item.scope_key], self.lanes[item.key]
         at_us = prepared.recorded_at_us
         fleeting = prepared.delivery_class is DeliveryClass.EPHEMERAL
         end = self._planning.conflict(prepared) if conflict else Planning.PENDING
+        begins = item.may_begin and not conflict and _is_clear(scope, lane, at_us)
+        if begins:
+            lane.begins = True
+            self.rows.begun.append((delivery_id, envelope_id, item))
         self.rows.deliveries.append(
             (
                 delivery_id,
@@ -181,6 +204,7 @@ class Grouping:
                 prepared.digest,
                 end.payload_until_us,
                 end.forget_at_us,
+                begins,
             )
         )
         self.rows.tallies[scope.scope_id, end.state] += 1
@@ -196,6 +220,16 @@ def since_us(prepared: Prepared) -> int | None:
     if brings_periods(prepared.plan.envelope.request):
         return prepared.recorded_at_us - _PERIODS_SPAN_US
     return None
+
+
+def _is_clear(scope: Scope, lane: LockedLane, now_us: int) -> bool:
+    """Whether what is added to a lane may leave at once."""
+    return (
+        scope.still_since_us is None
+        and lane.head is None
+        and lane.clear_from_us is not None
+        and lane.clear_from_us <= now_us
+    )
 
 
 def _alike(prepared: Prepared, lane: LockedLane, before: Before) -> Earlier | None:

@@ -12,7 +12,7 @@ locked, and nothing is remembered from one group to the next, so that several ag
 
 from collections.abc import Sequence
 
-from ocn_permission_agent.outbox.grouping import Before, Grouping, Ids, Item, LockedLane, Scope, Verdicts, since_us
+from ocn_permission_agent.outbox.grouping import Before, Grouping, Item, LockedLane, Scope, SharedIds, Verdicts, since_us
 from ocn_permission_agent.outbox.policy import DeliveryClass
 from ocn_permission_agent.outbox.prepared import Planning, Prepared, ScopeKey
 from ocn_permission_agent.outbox.spool import Mark
@@ -83,7 +83,9 @@ class GroupRecording:
         if parties:
             connection.execute(self._sql["rename_providers"], (list(parties), list(parties.values())))
         return {
-            key: Scope(row["scope_id"], row["channel_id"], row["still_since_us"], row["stood_still_us"])
+            key: Scope(
+                row["scope_id"], row["channel_id"], row["provider_id"], row["still_since_us"], row["stood_still_us"]
+            )
             for key, row in rows.items()
         }
 
@@ -106,7 +108,7 @@ class GroupRecording:
 
     def _lanes(
         self, connection: Connection, items: Sequence[Item], scopes: dict[ScopeKey, Scope]
-    ) -> tuple[dict[bytes, LockedLane], Ids]:
+    ) -> tuple[dict[bytes, LockedLane], SharedIds]:
         """The lanes by key, locked; and ids that are larger than all in them."""
         rows = [
             (
@@ -123,7 +125,7 @@ class GroupRecording:
             row["key"]: LockedLane(row["id"], row["newest_id"], row["stood_still_us"], row["held_since_us"])
             for row in found
         }
-        return lanes, Ids(found[0]["ids"], lambda many: self._more_ids(connection, many))
+        return lanes, SharedIds(found[0]["ids"], lambda many: self._more_ids(connection, many))
 
     def _more_ids(self, connection: Connection, many: int) -> Sequence[int]:
         ids: Sequence[int] = connection.execute(self._sql["more_ids"], (many,)).fetchall()[0]["ids"]

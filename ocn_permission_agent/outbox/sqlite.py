@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from functools import partial
 from typing import TypeVar
 
 from ocn_permission_agent.consent.address import Address
@@ -15,9 +14,10 @@ from ocn_permission_agent.outbox.rows import to_us
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.settling import Ledger
 from ocn_permission_agent.outbox.spool import Mark
-from ocn_permission_agent.outbox.sqlite_recording import PutDown, Recording
+from ocn_permission_agent.outbox.sqlite_recording import PutDown, Recording, ToPutDown
 from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.store.database import Connection
+from ocn_permission_agent.store.many import do_many
 from ocn_permission_agent.store.sql import Sql
 from ocn_permission_agent.store.sqlite import SqliteDatabase
 from ocn_permission_agent.store.statements import load_statements
@@ -51,18 +51,13 @@ class SqliteOutbox(StoredOutbox):
             metrics=metrics,
         )
         self._starting = Sql.of("outbox", "sqlite", "recording")
+        self._starts = self._start_all
         database.make_at_hand(tuple(load_statements("ocn_permission_agent.outbox", "sqlite", "steps").values()))
 
     async def start(self, delivery: Delivery, *, at: datetime) -> Delivery:
         """See `OutboxStore.start`."""
         started = delivery.begun(at)
-        values = (delivery.id, started.attempts, to_us(at))
-
-        def work(connection: Connection) -> None:
-            self._starting.do(connection, "count_attempt", delivery_id=delivery.id)
-            connection.execute(self._starting["begin_attempt"], values)
-
-        await self._database.write(work)
+        await self._file.write_together(self._starts, (delivery.id, started.attempts, to_us(at)))
         return started
 
     async def record_and_begin(
@@ -75,6 +70,13 @@ class SqliteOutbox(StoredOutbox):
         return await self._file.write(work, patient=True)
 
 
+    def _start_all(self, connection: Connection, group: Sequence[tuple[int, int, int]]) -> list[None]:
+        """Of each: the delivery, the number of the attempt, and when it starts."""
+        do_many(connection, self._starting["count_attempts"], [(delivery_id,) for delivery_id, _, _ in group])
+        do_many(connection, self._starting["begin_attempts"], group)
+        return [None] * len(group)
+
+
 class _Recording:
     """See `stored.Recording`."""
 
@@ -82,43 +84,37 @@ class _Recording:
         self._database = database
         self._planning = Planning(settings)
         self._recording = Recording(Sql.of("outbox", "sqlite", "recording"), self._planning)
+        self._put_down = self._recording.put_down
         database.on_undone(self._recording.undo)
 
     async def record(self, plan: CopyPlan) -> Verdicts:
-        return await self.record_and_begin(plan, (), _nobody)
+        put = await self._database.write_together(self._put_down, ToPutDown(self._planning.prepared(plan)))
+        return put.verdicts
 
     async def record_and_begin(
         self, plan: CopyPlan, begin: Collection[Address], told: Callable[[tuple[Delivery, ...]], None]
     ) -> Verdicts:
-        prepared = self._planning.prepared(plan)
-
-        def work(connection: Connection) -> PutDown:
-            return self._recording.put_down(connection, prepared, begin)
-
         def tell(put: PutDown | None) -> None:
             told(() if put is None else put.begun)
 
-        return (await self._database.write(work, told=tell)).verdicts
+        item = ToPutDown(self._planning.prepared(plan), begin)
+        return (await self._database.write_together(self._put_down, item, told=tell)).verdicts
 
     async def record_spooled(self, plans: Sequence[CopyPlan], mark: Mark) -> Sequence[Verdicts | None]:
+        group = [ToPutDown(self._planning.prepared(plan)) for plan in plans]
+
         def work(connection: Connection) -> list[Verdicts | None]:
             self._recording.keep_mark(connection, mark)
-            verdicts = []
-            for plan in plans:
-                each = connection.at_its_own_risk(partial(self._put_down, connection, plan))
-                if each is None:
-                    self._recording.undo()
-                verdicts.append(each)
-            return verdicts
+            return [self._at_its_own_risk(connection, each) for each in group]
 
         return await self._database.write(work)
 
     def forget(self) -> None:
         self._recording.forget()
 
-    def _put_down(self, connection: Connection, plan: CopyPlan) -> Verdicts:
-        return self._recording.put_down(connection, self._planning.prepared(plan)).verdicts
-
-
-def _nobody(begun: tuple[Delivery, ...]) -> None:
-    """Nothing was to begin."""
+    def _at_its_own_risk(self, connection: Connection, item: ToPutDown) -> Verdicts | None:
+        put = connection.at_its_own_risk(lambda: self._put_down(connection, [item]))
+        if put is None:
+            self._recording.undo()
+            return None
+        return put[0].verdicts

@@ -1,65 +1,78 @@
-"""Recording plans in SQLite: lanes, repetitions, envelope and deliveries, inside one transaction.
+"""Recording plans in SQLite: a whole group of them at once, inside one transaction.
 
-This is what every copied request waits for. So it asks the engine as little as it can: providers, channels and scopes,
-which are few, are remembered, ids are given out here, and what can be worked out beforehand is (`prepared`), while the
-writer's thread is busy with others.
+This is what every copied request waits for, and it is done beside an event loop that has other things to do. So the
+engine is asked in few, large statements, in which the loop is not disturbed (store/many.py): one finds the lanes and
+what in them is alike, and one for each table writes. Providers, channels and scopes, which are few, are remembered, and
+ids are given out here. Every copy is judged as on PostgreSQL (`grouping.py`).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from ocn_permission_agent.consent.address import Address
+from ocn_permission_agent.outbox.grouping import Before, Grouping, Item, LockedLane, Scope, Verdicts, since_us
 from ocn_permission_agent.outbox.model import Delivery, DeliveryState, Place, PlannedDelivery
-from ocn_permission_agent.outbox.policy import DeliveryClass, brings_periods
-from ocn_permission_agent.outbox.prepared import Planning, Prepared, ScopeKey, going_on
-from ocn_permission_agent.outbox.repetition import PERIODS_SPAN, Earlier, Repetition, judge_repetition
-from ocn_permission_agent.outbox.rows import from_us, span_us
+from ocn_permission_agent.outbox.policy import DeliveryClass
+from ocn_permission_agent.outbox.prepared import Planning, Prepared, ScopeKey
+from ocn_permission_agent.outbox.rows import from_us
 from ocn_permission_agent.outbox.spool import Mark
-from ocn_permission_agent.store.database import Connection, Row
+from ocn_permission_agent.store.database import Connection
+from ocn_permission_agent.store.many import do_many, run_many
 from ocn_permission_agent.store.sql import Sql
 
-#: in place of what is there already; see sqlite_steps.sql
-_NO_ENVELOPE = (None,) * 17
-_NO_LANE = (None,) * 5
 
+class _Found(msgspec.Struct, array_like=True):
+    """What `find_lanes` tells of an item whose lane is not new."""
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
-    """What is remembered of a scope: its row, its channel's row, and how that channel stands still."""
-
-    scope_id: int
-    channel_id: int
-    provider_id: int
-    still_since_us: int | None
+    place: int
+    lane_id: int
+    newest_id: int
     stood_still_us: int
+    held_since_us: int | None
+    clear_from_us: int | None
+    merged_scope_id: int | None
+    newest_at_us: int | None
+    same_again: int | None
+    alike_id: int | None
+    alike_at_us: int | None
+    any_earlier: int | None
 
-    def stood_still_by(self, now_us: int) -> int:
-        """A wait that goes on will be added as a whole; a new delivery shares only what is still to come of it."""
-        return self.stood_still_us + going_on(self.still_since_us, now_us)
+
+_READ_FOUND = msgspec.json.Decoder(list[_Found]).decode
 
 
 @dataclass(frozen=True, slots=True)
-class _Due:
-    """A planned delivery that turned out to be one, and where it goes."""
+class ToPutDown:
+    """A plan, and towards whom an attempt may begin with it."""
 
-    planned: PlannedDelivery
-    scope: _Scope
-    lane: Row | None
-    key: bytes
-    conflict: bool
-    begins: bool
+    prepared: Prepared
+    begin: Collection[Address] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PutDown:
     """What each delivery of a plan turned out to be, and those whose first attempt has begun with it."""
 
-    verdicts: tuple[Repetition, ...]
+    verdicts: Verdicts
     begun: tuple[Delivery, ...] = ()
 
 
+class _Counted:
+    """Ids that nobody else gives out; see `grouping.Ids`."""
+
+    def __init__(self, newest: int) -> None:
+        self.newest = newest
+
+    def take(self, many: int) -> int:
+        first = self.newest + 1
+        self.newest += many
+        return first
+
+
 class Recording:
-    """Puts plans down; but for `prepared` it belongs to the writer's thread.
+    """Puts plans down; it belongs to the writer's thread.
 
     Args:
         sql: the named statements of ``sql/sqlite_recording.sql``.
@@ -69,9 +82,9 @@ class Recording:
     def __init__(self, sql: Sql, planning: Planning) -> None:
         self._sql = sql
         self._planning = planning
-        self._scopes: dict[ScopeKey, _Scope] = {}
-        self._newest_id: int | None = None
-        self._newest_lane: int | None = None
+        self._scopes: dict[ScopeKey, Scope] = {}
+        self._ids: _Counted | None = None
+        self._lane_ids: _Counted | None = None
 
     def forget(self) -> None:
         """What was remembered may be wrong: a channel or a provider stands otherwise than before."""
@@ -80,123 +93,43 @@ class Recording:
     def undo(self) -> None:
         """What was written last is rolled back."""
         self._scopes.clear()
-        self._newest_id = self._newest_lane = None
+        self._ids = self._lane_ids = None
 
     def keep_mark(self, connection: Connection, mark: Mark) -> None:
         """Write how far the spool is emptied."""
         self._sql.do(connection, "keep_spool_mark", mark=str(mark))
 
-    def put_down(self, connection: Connection, prepared: Prepared, begin: Collection[Address] = ()) -> PutDown:
-        """Record a plan, and begin an attempt towards those of `begin`, where nothing stands in its way."""
-        verdicts: list[Repetition] = []
-        due: list[_Due] = []
-        for planned, (key, scope_key) in zip(prepared.plan.deliveries, prepared.keys, strict=True):
-            scope = self._scopes.get(scope_key)
-            if scope is None:
-                scope = self._scopes[scope_key] = self._find_scope(connection, planned, prepared)
-            lane = connection.execute(self._sql["find_lane"], (key, prepared.digest)).fetchone()
-            verdict = Repetition.NEW if lane is None else self._judge(connection, lane, prepared)
-            verdicts.append(verdict)
-            if verdict is not Repetition.DUPLICATE:
-                begins = (
-                    verdict is not Repetition.CONFLICT
-                    and planned.provider_address in begin
-                    and scope.still_since_us is None
-                    and (lane is None or _is_clear(lane, prepared.recorded_at_us))
-                )
-                due.append(_Due(planned, scope, lane, key, verdict is Repetition.CONFLICT, begins))
-        return PutDown(tuple(verdicts), self._add(connection, prepared, due) if due else ())
+    def put_down(self, connection: Connection, group: Sequence[ToPutDown]) -> list[PutDown]:
+        """Record plans, in order; begin attempts where that is allowed and nothing stands in the way."""
+        plans = [
+            [
+                Item(each.prepared, planned, key, scope_key, planned.provider_address in each.begin)
+                for planned, (key, scope_key) in zip(each.prepared.plan.deliveries, each.prepared.keys, strict=True)
+            ]
+            for each in group
+        ]
+        items = [item for of_plan in plans for item in of_plan]
+        scopes = {item.scope_key: self._scope_of(connection, item) for item in items}
+        lanes, before = self._find_lanes(connection, items)
+        made = self._make_lanes(connection, items, lanes)
+        grouping = Grouping(self._planning, scopes, lanes, self._ids_of(connection))
+        told: list[tuple[Verdicts, int]] = []
+        remaining = iter(before)
+        for each, of_plan in zip(group, plans, strict=True):
+            verdicts = grouping.add(each.prepared, [(item, next(remaining)) for item in of_plan])
+            told.append((verdicts, len(grouping.rows.begun)))
+        self._write(connection, grouping, made)
+        return list(self._put_down(grouping, told))
 
-    def _judge(self, connection: Connection, lane: Row, prepared: Prepared) -> Repetition:
-        """Tell what a copy is to those before it in its lane; a repetition is noted here."""
-        request = prepared.plan.envelope.request
-        alike = self._alike(connection, lane, prepared)
-        verdict = judge_repetition(
-            request,
-            alike=alike,
-            newest=lane["newest_id"],
-            any_earlier=alike is None
-            and prepared.delivery_class is DeliveryClass.CDR
-            and connection.execute(self._sql["find_any"], (lane["id"],)).fetchone() is not None,
-            now=prepared.plan.envelope.recorded_at,
-        )
-        if verdict is Repetition.DUPLICATE and alike is not None:
-            self._sql.do(
-                connection,
-                "add_duplicate",
-                delivery_id=alike.delivery_id,
-                noted_at_us=prepared.recorded_at_us,
-                correlation_id=request.correlation_id,
-                receiver=str(request.receiver),
-            )
-        return verdict
+    # --- scopes ---------------------------------------------------------------------------------------------------
 
-    def _alike(self, connection: Connection, lane: Row, prepared: Prepared) -> Earlier | None:
-        """The newest copy with the same content, as far back as it matters: for most that is the newest copy only."""
-        if lane["same_again"]:
-            return Earlier(delivery_id=lane["newest_id"], recorded_at=from_us(lane["newest_at_us"]))
-        if prepared.delivery_class is DeliveryClass.CDR:
-            since_us = 0
-        elif brings_periods(prepared.plan.envelope.request):
-            since_us = prepared.recorded_at_us - span_us(PERIODS_SPAN)
-        else:
-            return None
-        row = connection.execute(self._sql["find_alike"], (lane["id"], since_us, prepared.digest)).fetchone()
-        return None if row is None else Earlier(delivery_id=row["id"], recorded_at=from_us(row["recorded_at_us"]))
+    def _scope_of(self, connection: Connection, item: Item) -> Scope:
+        scope = self._scopes.get(item.scope_key)
+        if scope is None:
+            scope = self._scopes[item.scope_key] = self._find_scope(connection, item.planned, item.prepared)
+        return scope
 
-    def _add(self, connection: Connection, prepared: Prepared, due: list[_Due]) -> tuple[Delivery, ...]:
-        first_id, at_us = self._next_id(connection), prepared.recorded_at_us
-        fleeting = prepared.delivery_class is DeliveryClass.EPHEMERAL
-        begun: list[Delivery] = []
-        envelope: tuple[object, ...] = (len(due), *prepared.columns)
-        for delivery_id, each in enumerate(due, start=first_id):
-            lane_id, lane_columns, lane_stood_still_us = self._lane_of(connection, each, at_us)
-            stood_still_us = each.scope.stood_still_by(at_us) + lane_stood_still_us
-            end = self._planning.conflict(prepared) if each.conflict else Planning.PENDING
-            values = (
-                *envelope,
-                lane_id,
-                *lane_columns,
-                None if each.conflict else delivery_id,
-                each.begins,
-                delivery_id,
-                first_id,
-                each.scope.scope_id,
-                end.state,
-                fleeting,
-                at_us,
-                at_us + prepared.window_us - (0 if fleeting else stood_still_us),
-                end.ended_at_us,
-                end.reason,
-                prepared.digest,
-                end.payload_until_us,
-                end.forget_at_us,
-            )
-            connection.execute(self._sql["add_copy"], values)
-            envelope = _NO_ENVELOPE
-            if each.begins:
-                begun.append(_begun(prepared, each, delivery_id, envelope_id=first_id, lane_id=lane_id))
-        self._newest_id = first_id + len(due) - 1
-        return tuple(begun)
-
-    def _lane_of(self, connection: Connection, due: _Due, at_us: int) -> tuple[int, tuple[object, ...], int]:
-        """The lane of a new delivery, its columns if it is new, and how long its windows have stood still."""
-        if due.lane is None:
-            lane = due.planned.lane
-            if self._newest_lane is None:
-                self._newest_lane = int(connection.execute(self._sql["newest_lane"]).fetchone()["id"])
-            self._newest_lane += 1
-            columns = (due.key, due.scope.channel_id, lane.customer_address, lane.owner, lane.object_id)
-            return self._newest_lane, columns, 0
-        held_us = going_on(due.lane["held_since_us"], at_us)
-        return due.lane["id"], _NO_LANE, due.lane["stood_still_us"] + held_us
-
-    def _next_id(self, connection: Connection) -> int:
-        if self._newest_id is None:
-            self._newest_id = int(connection.execute(self._sql["newest_delivery"]).fetchone()["id"])
-        return self._newest_id + 1
-
-    def _find_scope(self, connection: Connection, planned: PlannedDelivery, prepared: Prepared) -> _Scope:
+    def _find_scope(self, connection: Connection, planned: PlannedDelivery, prepared: Prepared) -> Scope:
         sql, envelope = self._sql, prepared.plan.envelope
         route, party = envelope.request.route, str(planned.provider)
         provider = sql.row(connection, "find_provider", address=planned.provider_address)
@@ -228,23 +161,120 @@ class Recording:
             scope_id = sql.add(connection, "add_scope", agreement_block=planned.agreement_block, **values)
         else:
             scope_id = scope["id"]
-        return _Scope(scope_id, channel["id"], provider["id"], channel["still_since_us"], channel["stood_still_us"])
+        return Scope(scope_id, channel["id"], provider["id"], channel["still_since_us"], channel["stood_still_us"])
+
+    # --- lanes ----------------------------------------------------------------------------------------------------
+
+    def _find_lanes(
+        self, connection: Connection, items: Sequence[Item]
+    ) -> tuple[dict[bytes, LockedLane], list[Before | None]]:
+        """The lanes that are not new, and what each item finds in its own."""
+        rows = [
+            (
+                place,
+                item.key,
+                item.prepared.digest,
+                since_us(item.prepared),
+                item.prepared.delivery_class is DeliveryClass.CDR,
+            )
+            for place, item in enumerate(items)
+        ]
+        lanes: dict[bytes, LockedLane] = {}
+        before: list[Before | None] = [None] * len(items)
+        for cursor in run_many(connection, self._sql["find_lanes"], rows):
+            for found in _READ_FOUND(cursor.fetchone()[0]):
+                before[found.place] = _before(found)
+                lanes[items[found.place].key] = LockedLane(
+                    found.lane_id,
+                    found.newest_id,
+                    found.stood_still_us,
+                    found.held_since_us,
+                    found.clear_from_us,
+                    found.merged_scope_id,
+                )
+        return lanes, before
+
+    def _make_lanes(
+        self, connection: Connection, items: Sequence[Item], lanes: dict[bytes, LockedLane]
+    ) -> dict[bytes, Item]:
+        """Adds those that are new to `lanes`; returns the first item of each."""
+        if self._lane_ids is None:
+            self._lane_ids = _Counted(connection.execute(self._sql["newest_lane"]).fetchone()["id"])
+        made: dict[bytes, Item] = {}
+        for item in items:
+            if item.key not in lanes:
+                lanes[item.key] = LockedLane(self._lane_ids.take(1), 0, 0, None, clear_from_us=0)
+                made[item.key] = item
+        return made
+
+    def _ids_of(self, connection: Connection) -> _Counted:
+        if self._ids is None:
+            self._ids = _Counted(connection.execute(self._sql["newest_delivery"]).fetchone()["id"])
+        return self._ids
+
+    # --- what is written ------------------------------------------------------------------------------------------
+
+    def _write(self, connection: Connection, grouping: Grouping, made: dict[bytes, Item]) -> None:
+        rows, sql = grouping.rows, self._sql
+        do_many(connection, sql["add_envelopes"], rows.envelopes)
+        do_many(connection, sql["add_lanes"], [_new_lane(grouping, item) for item in made.values()])
+        grown = [
+            (lane.id, lane.added[-1][0], *(lane.head or (None, None)), lane.begins)
+            for lane in grouping.lanes.values()
+            if lane.added and lane.newest_id
+        ]
+        do_many(connection, sql["grow_lanes"], grown)
+        do_many(connection, sql["add_deliveries"], rows.deliveries)
+        do_many(connection, sql["add_tallies"], [(*place, count) for place, count in rows.tallies.items()])
+        begun = [(delivery_id, 1, item.prepared.recorded_at_us) for delivery_id, _, item in rows.begun]
+        do_many(connection, sql["begin_attempts"], begun)
+        do_many(connection, sql["add_duplicates"], rows.duplicates)
+
+    def _put_down(self, grouping: Grouping, told: Sequence[tuple[Verdicts, int]]) -> Iterator[PutDown]:
+        """`told`: the verdicts on each plan, and how many attempts had begun by then."""
+        begun, done = grouping.rows.begun, 0
+        for verdicts, until in told:
+            yield PutDown(verdicts, tuple(_begun(grouping, *each) for each in begun[done:until]))
+            done = until
 
 
-def _is_clear(lane: Row, now_us: int) -> bool:
-    """Whether what is added to a lane may leave at once."""
-    return lane["head_id"] is None and not lane["collapse"] and lane["resting_until_us"] <= now_us
+def _before(found: _Found) -> Before:
+    alike = None
+    if found.alike_id is not None and found.alike_at_us is not None:
+        alike = (found.alike_id, found.alike_at_us)
+    return Before(
+        newest_at_us=found.newest_at_us if found.same_again else None,
+        alike=alike,
+        any_earlier=bool(found.any_earlier),
+        known=False,
+    )
 
 
-def _begun(prepared: Prepared, due: _Due, delivery_id: int, *, envelope_id: int, lane_id: int) -> Delivery:
+def _new_lane(grouping: Grouping, item: Item) -> tuple[object, ...]:
+    lane, planned = grouping.lanes[item.key], item.planned.lane
+    return (
+        lane.id,
+        item.key,
+        grouping.scopes[item.scope_key].channel_id,
+        planned.customer_address,
+        planned.owner,
+        planned.object_id,
+        *(lane.head or (None, None)),
+        lane.added[-1][0],
+        lane.begins,
+    )
+
+
+def _begun(grouping: Grouping, delivery_id: int, envelope_id: int, item: Item) -> Delivery:
     """A delivery as `claim` and `start` would give it."""
-    envelope, planned, scope = prepared.plan.envelope, due.planned, due.scope
+    lane, scope = grouping.lanes[item.key], grouping.scopes[item.scope_key]
+    envelope, planned = item.prepared.plan.envelope, item.planned
     recorded_at = envelope.recorded_at
     return Delivery(
         id=delivery_id,
         place=Place(
             envelope_id=envelope_id,
-            lane_id=lane_id,
+            lane_id=lane.id,
             scope_id=scope.scope_id,
             channel_id=scope.channel_id,
             provider_id=scope.provider_id,
@@ -259,6 +289,6 @@ def _begun(prepared: Prepared, due: _Due, delivery_id: int, *, envelope_id: int,
         state=DeliveryState.PENDING,
         attempts=1,
         next_attempt_at=recorded_at,
-        expires_at=from_us(prepared.recorded_at_us + prepared.window_us),
-        whole_known=due.lane is not None and due.lane["merged_scope_id"] == scope.scope_id,
+        expires_at=from_us(item.prepared.recorded_at_us + item.prepared.window_us),
+        whole_known=lane.merged_scope_id == scope.scope_id,
     )

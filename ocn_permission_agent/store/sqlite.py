@@ -19,6 +19,7 @@ from ocn_permission_agent.store.sqlite_migrations import migrate
 from ocn_permission_agent.store.writer import PACE_SECONDS, Writer
 
 T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741  an item
 
 #: how long a statement waits for a lock of another program, such as an operator's `sqlite3` shell
 BUSY_TIMEOUT_SECONDS = 5.0
@@ -97,6 +98,30 @@ class SqliteDatabase:
         """
         self._demand_open()
         result: T = await self._writer.submit(work, told, patient=patient)
+        return result
+
+    async def write_together(
+        self,
+        together: Callable[[SqliteConnection, Sequence[I]], Sequence[T]],
+        item: I,
+        told: Callable[[T | None], None] | None = None,
+        *,
+        patient: bool = False,
+    ) -> T:
+        """As `write`, for an item that is done together with those of its kind that share its transaction.
+
+        Args:
+            together: does them in the order in which they came, and tells the outcome of each; the same object for all
+                of a kind. If it raises, they are undone and each is tried on its own.
+            item: given to `together`.
+            told: as for `write`.
+            patient: as for `write`.
+
+        Raises:
+            StoreUnavailable: as for `write`.
+        """
+        self._demand_open()
+        result: T = await self._writer.submit_together(together, item, told, patient=patient)
         return result
 
     async def read(self, work: Callable[[SqliteConnection], T]) -> T:

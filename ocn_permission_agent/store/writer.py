@@ -6,6 +6,9 @@ then tells the coroutines. While it commits, the next group gathers.
 Nearly always every piece of a group succeeds, so nothing is spent on the other case: when one fails, the group is
 rolled back and run again, each piece under a savepoint of its own. A piece may therefore run twice.
 
+Pieces of the same kind can be done together: their kind gets all of a group at once, and can tell the engine in one
+statement what would be many (store/many.py).
+
 The thread sleeps nowhere but in the queue's own `get`, so there is no "active" flag that an arriving piece could see
 a moment too early or too late: a wake-up cannot be lost (performance.md tells of one that was).
 """
@@ -24,6 +27,9 @@ from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.store.sqlite_connection import SqliteConnection
 
+#: does pieces of one kind, in the order in which they came; tells the outcome of each
+Together = Callable[[SqliteConnection, Sequence[Any]], Sequence[Any]]
+
 #: pieces of one transaction, or a few more; bounds how long the first of a group waits for the last
 _GROUP_LIMIT = 1_000
 #: from one hand-over to the next, so that there are not many small commits where a few larger ones would do; what
@@ -33,12 +39,20 @@ PACE_SECONDS = 0.002
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A piece of work, and where its result is awaited."""
+    """A piece of work, on its own or (`item`) together with others, and where its result is awaited."""
 
-    work: Callable[[SqliteConnection], Any]
+    work: Callable[[SqliteConnection], Any] | None
+    together: Together | None
+    item: Any
     loop: asyncio.AbstractEventLoop
     result: asyncio.Future[Any]
     told: Callable[[Any], None] | None
+
+    def alone(self, connection: SqliteConnection) -> Any:
+        """Do it on its own."""
+        if self.together is not None:
+            return self.together(connection, [self.item])[0]
+        return None if self.work is None else self.work(connection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +112,20 @@ class Writer:
             patient: nobody waits for it: it goes with the next that is not, or after a pause.
         """
         loop = asyncio.get_running_loop()
-        result: asyncio.Future[Any] = loop.create_future()
-        job = _Job(work, loop, result, told)
-        gathered = self._gathered.setdefault(loop, [])
+        return self._gather(_Job(work, None, None, loop, loop.create_future(), told), patient=patient)
+
+    def submit_together(
+        self, together: Together, item: Any, told: Callable[[Any], None] | None = None, *, patient: bool = False
+    ) -> asyncio.Future[Any]:
+        """As `submit`, for an item that is done together with others of its kind, after all that is not."""
+        loop = asyncio.get_running_loop()
+        return self._gather(_Job(None, together, item, loop, loop.create_future(), told), patient=patient)
+
+    def _gather(self, job: _Job, *, patient: bool) -> asyncio.Future[Any]:
+        loop = job.loop
+        gathered = self._gathered.get(loop)
+        if gathered is None:
+            gathered = self._gathered[loop] = []
         gathered.append(job)
         if not patient and loop not in self._hurried:
             self._hurried.add(loop)
@@ -111,7 +136,7 @@ class Writer:
                 loop.call_soon(self.hand_over)
         elif patient and len(gathered) == 1:
             loop.call_later(self._pace_seconds, self.hand_over)
-        return result
+        return job.result
 
     def hand_over(self) -> None:
         """Give the thread what was gathered in the running loop."""
@@ -178,7 +203,7 @@ class Writer:
                 self._to_make = self._to_make[1:]
             connection.execute("BEGIN IMMEDIATE")
             try:
-                outcomes = [job.work(connection) for job in group]
+                outcomes = _done(connection, group)
                 connection.finish()
             except BaseException as error:  # whose fault it was is found out one by one
                 if not connection.in_transaction:
@@ -207,7 +232,7 @@ class Writer:
         connection = self._connection
         connection.execute("SAVEPOINT piece")
         try:
-            value = job.work(connection)
+            value = job.alone(connection)
             connection.finish()
         except BaseException as error:  # whatever it is belongs to the caller
             if not connection.in_transaction:
@@ -232,6 +257,22 @@ class Writer:
         self._connection.drop_left()
         for told in self._undone:
             told()
+
+
+def _done(connection: SqliteConnection, group: list[_Job]) -> list[Any]:
+    """Do all of a group; the outcome of each."""
+    outcomes: list[Any] = [None] * len(group)
+    kinds: dict[Together, list[int]] = {}
+    for place, job in enumerate(group):
+        if job.together is None:
+            outcomes[place] = job.alone(connection)
+        else:
+            kinds.setdefault(job.together, []).append(place)
+    for together, places in kinds.items():
+        done = together(connection, [group[place].item for place in places])
+        for place, outcome in zip(places, done, strict=True):
+            outcomes[place] = outcome
+    return outcomes
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:

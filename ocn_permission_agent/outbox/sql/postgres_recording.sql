@@ -2,7 +2,8 @@
 -- arrays.
 
 -- name: find_scopes
-SELECT k.n, s.id AS scope_id, c.id AS channel_id, c.still_since_us, c.stood_still_us, p.party
+SELECT k.n, s.id AS scope_id, c.id AS channel_id, c.still_since_us, c.stood_still_us, p.party,
+       p.id AS provider_id
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
      WITH ORDINALITY AS k (customer_address, provider_address, provider, agreement, module, interface_role, n)
 JOIN providers p ON p.address = k.provider_address
@@ -94,20 +95,20 @@ SELECT * FROM unnest($1::bigint[], $2::int[], $3::int[], $4::bigint[], $5::text[
 -- The newest of a lane is remembered there; the first that is pending is its head if nothing else was owed.
 WITH added AS (
     INSERT INTO deliveries (id, envelope_id, lane_id, scope_id, state, fleeting, recorded_at_us, next_attempt_at_us,
-                            expires_base_us, ended_at_us, reason, content_digest, payload_until_us, forget_at_us)
+                            expires_base_us, ended_at_us, reason, content_digest, payload_until_us, forget_at_us, attempts)
     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::boolean[],
                          $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::bytea[],
-                         $13::bigint[], $14::bigint[])
+                         $13::bigint[], $14::bigint[], $15::boolean[]::int[])
 ), tallied AS (
     INSERT INTO tallies (scope_id, state, n)
-    SELECT * FROM unnest($15::bigint[], $16::text[], $17::bigint[])
+    SELECT * FROM unnest($16::bigint[], $17::text[], $18::bigint[])
 )
 UPDATE lanes
 SET newest_id = k.newest_id,
     due_at_us = CASE WHEN lanes.head_id IS NULL AND k.head_id IS NOT NULL
                 THEN greatest(k.due_at_us, lanes.resting_until_us) ELSE lanes.due_at_us END,
     head_id = coalesce(lanes.head_id, k.head_id)
-FROM unnest($18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[]) AS k (lane_id, newest_id, head_id, due_at_us)
+FROM unnest($19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[]) AS k (lane_id, newest_id, head_id, due_at_us)
 WHERE lanes.id = k.lane_id;
 
 -- name: add_duplicates

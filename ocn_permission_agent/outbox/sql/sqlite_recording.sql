@@ -32,36 +32,74 @@ SELECT max(coalesce((SELECT max(id) FROM deliveries), 0),
 -- name: newest_lane
 SELECT coalesce(max(id), 0) AS id FROM lanes;
 
--- name: find_lane
-SELECT l.id, l.newest_id, l.stood_still_us, l.held_since_us, l.head_id, l.collapse, l.resting_until_us,
-       (SELECT m.scope_id FROM merged_sessions m WHERE m.lane_id = l.id) AS merged_scope_id,
-       n.recorded_at_us AS newest_at_us, n.content_digest = ?2 AND n.state NOT IN ('withdrawn', 'expired') AS same_again
-FROM lanes l LEFT JOIN deliveries n ON n.id = l.newest_id
-WHERE l.key = ?1;
+-- name: find_lanes
+-- What is known of the lanes of items, as far as they are not new: one text, for each row costs the interpreter's lock.
+-- What was withdrawn or expired never arrived, so it cannot be repeated. Without `since_us` only the newest matters.
+WITH wanted AS (
+    SELECT column1 AS place, column2 AS key, column3 AS digest, column4 AS since_us, column5 AS any_matters
+    FROM (VALUES (?, ?, ?, ?, ?))
+), found AS (
+    SELECT w.place, l.id, l.newest_id, l.stood_still_us, l.held_since_us,
+           CASE WHEN l.head_id IS NULL AND l.collapse = 0 THEN l.resting_until_us END AS clear_from_us,
+           (SELECT m.scope_id FROM merged_sessions m WHERE m.lane_id = l.id) AS merged_scope_id,
+           n.recorded_at_us AS newest_at_us,
+           n.content_digest = w.digest AND n.state NOT IN ('withdrawn', 'expired') AS same_again,
+           CASE WHEN w.since_us IS NOT NULL THEN
+               (SELECT d.id FROM deliveries d
+                WHERE d.lane_id = l.id AND d.recorded_at_us >= w.since_us AND d.content_digest = w.digest
+                  AND d.state NOT IN ('withdrawn', 'expired')
+                ORDER BY d.id DESC LIMIT 1) END AS alike_id,
+           CASE WHEN w.any_matters THEN
+               EXISTS (SELECT 1 FROM deliveries d
+                       WHERE d.lane_id = l.id AND d.state NOT IN ('withdrawn', 'expired')) END AS any_earlier
+    FROM wanted w CROSS JOIN lanes l ON l.key = w.key LEFT JOIN deliveries n ON n.id = l.newest_id
+)
+SELECT json_group_array(json_array(
+    place, id, newest_id, stood_still_us, held_since_us, clear_from_us, merged_scope_id, newest_at_us, same_again,
+    alike_id, (SELECT a.recorded_at_us FROM deliveries a WHERE a.id = alike_id), any_earlier))
+FROM found;
 
--- name: add_copy
--- See sqlite_steps.sql for the order of the columns.
-INSERT INTO added_copies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-                                 ?, ?, ?, ?, ?, ?, ?);
+-- name: add_envelopes
+INSERT INTO envelopes (id, copies, needed, recorded_at_us, customer, customer_address, method, module, interface_role,
+                       kind, version, segments, url_path, sender, receiver, request_id, correlation_id, body, query,
+                       ocn_signature)
+SELECT * FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) WHERE column1 IS NOT NULL;
 
--- name: find_alike
--- What was withdrawn or expired never arrived, so it cannot be repeated.
-SELECT id, recorded_at_us FROM deliveries
-WHERE lane_id = ? AND recorded_at_us >= ? AND content_digest = ? AND state NOT IN ('withdrawn', 'expired')
-ORDER BY id DESC LIMIT 1;
+-- name: add_lanes
+INSERT INTO lanes (id, key, channel_id, customer_address, owner, object_id, head_id, due_at_us, newest_id, in_flight)
+SELECT * FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) WHERE column1 IS NOT NULL;
 
--- name: find_any
-SELECT id FROM deliveries WHERE lane_id = ? AND state NOT IN ('withdrawn', 'expired') LIMIT 1;
+-- name: grow_lanes
+-- The first that is added and pending is the head if nothing else was owed.
+UPDATE lanes
+SET newest_id = k.newest_id,
+    due_at_us = CASE WHEN lanes.head_id IS NULL AND k.head_id IS NOT NULL
+                THEN max(k.due_at_us, lanes.resting_until_us) ELSE lanes.due_at_us END,
+    head_id = coalesce(lanes.head_id, k.head_id),
+    in_flight = max(lanes.in_flight, k.begins)
+FROM (SELECT column1 AS lane_id, column2 AS newest_id, column3 AS head_id, column4 AS due_at_us, column5 AS begins
+      FROM (VALUES (?, ?, ?, ?, ?))) AS k
+WHERE lanes.id = k.lane_id;
 
--- name: add_duplicate
+-- name: add_deliveries
+INSERT INTO deliveries (id, envelope_id, lane_id, scope_id, state, fleeting, recorded_at_us, next_attempt_at_us,
+                        expires_base_us, ended_at_us, reason, content_digest, payload_until_us, forget_at_us, attempts)
+SELECT * FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) WHERE column1 IS NOT NULL;
+
+-- name: add_tallies
+INSERT INTO tallies (scope_id, state, n) SELECT * FROM (VALUES (?, ?, ?)) WHERE column1 IS NOT NULL
+ON CONFLICT (scope_id, state) DO UPDATE SET n = n + excluded.n;
+
+-- name: add_duplicates
 INSERT INTO duplicates (delivery_id, noted_at_us, correlation_id, receiver)
-VALUES (:delivery_id, :noted_at_us, :correlation_id, :receiver);
+SELECT * FROM (VALUES (?, ?, ?, ?)) WHERE column1 IS NOT NULL;
 
 -- name: keep_spool_mark
 INSERT INTO meta (key, value) VALUES ('spool', :mark) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
 
--- name: count_attempt
-UPDATE deliveries SET attempts = attempts + 1 WHERE id = :delivery_id;
+-- name: count_attempts
+UPDATE deliveries SET attempts = attempts + 1 FROM (VALUES (?)) AS k WHERE deliveries.id = k.column1;
 
--- name: begin_attempt
-INSERT INTO attempts (delivery_id, number, started_at_us) VALUES (?, ?, ?);
+-- name: begin_attempts
+INSERT INTO attempts (delivery_id, number, started_at_us)
+SELECT * FROM (VALUES (?, ?, ?)) WHERE column1 IS NOT NULL;
