@@ -36,7 +36,7 @@ class LockedLane:
     """A lane, and what this group adds to it, oldest first: (id, content, when). `head` is the first that is due.
 
     Something may leave at once if nothing was owed before, from `clear_from_us` on (None: not), and nothing is by this
-    group. `begins`: something does. `newest_id` is 0 for a new lane, `merged_scope_id` is the scope of its merged session.
+    group. `begins`: something does. `newest_id` is 0 for a new lane; `merged_scope_id` is its session's, if it has one.
     """
 
     id: int

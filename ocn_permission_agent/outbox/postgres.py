@@ -7,10 +7,9 @@ commits.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from ocn_permission_agent.errors import LeaseLost, StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
@@ -22,8 +21,10 @@ from ocn_permission_agent.outbox.postgres_recording import GroupRecording
 from ocn_permission_agent.outbox.prepared import Planning, Prepared
 from ocn_permission_agent.outbox.rows import span_us, to_us
 from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.outbox.settlement import OneByOne, Settlement
 from ocn_permission_agent.outbox.settling import Ledger
 from ocn_permission_agent.outbox.spool import Mark
+from ocn_permission_agent.outbox.store import Settled
 from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.store.database import Connection
 from ocn_permission_agent.store.postgres import PostgresDatabase
@@ -36,22 +37,8 @@ RENEWED_EVERY = timedelta(seconds=40)
 #: of what is written about deliveries; bounds how long the first of a group waits for the last
 _DELIVERIES_TOGETHER = 32
 
-T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741  an item
 O = TypeVar("O")  # noqa: E741  its outcome
-
-
-@dataclass(frozen=True, slots=True)
-class _About:
-    """Something to be written about a delivery."""
-
-    delivery: Delivery
-    work: Callable[[Connection], object]
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """What is done with several is done in the order of it."""
-        return self.delivery.envelope.customer_address, self.delivery.id
 
 
 def unguarded(connection: Connection) -> None:
@@ -84,24 +71,25 @@ class PostgresOutbox(StoredOutbox):
         lease: timedelta = LEASE,
         guard: Callable[[Connection], None] = unguarded,
     ) -> None:
+        sql = Sql.of("outbox", "postgres")
         super().__init__(
             database,
-            sql=Sql.of("outbox", "postgres"),
+            sql=sql,
             recording=_Recording(database, settings, guard),
             holding=Holding(holder=holder, lease=lease, shared=settings),
             settings=settings,
             ledger=ledger,
             metrics=metrics,
+            means=OneByOne(sql),
         )
         self._group_sql = Sql.of("outbox", "postgres", "recording")
-        self._settled: Grouped[_About, object] = _grouped(database, self._settle_all, _DELIVERIES_TOGETHER)
+        self._settled: Grouped[Settlement, Settled | LeaseLost] = _grouped(
+            database, self._settle_all, _DELIVERIES_TOGETHER
+        )
         self._started: Grouped[tuple[Delivery, int], bool] = _grouped(database, self._start_all, GROUP_LIMIT)
 
-    async def _write_about(self, delivery: Delivery, work: Callable[[Connection], T]) -> T:
-        outcome = await self._settled.submit(_About(delivery, work))
-        if isinstance(outcome, LeaseLost):
-            raise outcome
-        return cast("T", outcome)
+    async def _write_about(self, settlement: Settlement) -> Settled | LeaseLost:
+        return await self._settled.submit(settlement)
 
     async def start(self, delivery: Delivery, *, at: datetime) -> Delivery:
         """See `OutboxStore.start`. All that start at the same time are one statement."""
@@ -110,19 +98,17 @@ class PostgresOutbox(StoredOutbox):
             raise lost_to_another(delivery)
         return started
 
-    async def _settle_all(self, group: Sequence[_About]) -> Sequence[object]:
+    async def _settle_all(self, group: Sequence[Settlement]) -> Sequence[Settled | LeaseLost]:
         return await self._database.write(lambda connection: self._all_of(connection, group))
 
-    def _all_of(self, connection: Connection, group: Sequence[_About]) -> list[object]:
+    def _all_of(self, connection: Connection, group: Sequence[Settlement]) -> list[Settled | LeaseLost]:
         """Lanes are locked in the order of their keys, chains and envelopes in one order too: see the schema."""
-        self._lock_lanes(connection, [about.delivery for about in group])
-        outcomes: list[object] = [None] * len(group)
-        for place, about in sorted(enumerate(group), key=lambda each: each[1].key):
-            try:
-                outcomes[place] = about.work(connection)
-            except LeaseLost as lost:  # it has not written anything
-                outcomes[place] = lost
-        return outcomes
+        self._lock_lanes(connection, [each.delivery for each in group])
+        outcomes: dict[int, Settled | LeaseLost] = {}
+        for place in sorted(range(len(group)), key=lambda place: _order(group[place].delivery)):
+            # One after the other, so that what each of them locks is locked in that order too.
+            (outcomes[place],) = self._settlements.settle(connection, [group[place]])
+        return [outcomes[place] for place in range(len(group))]
 
     async def _start_all(self, group: Sequence[tuple[Delivery, int]]) -> Sequence[bool]:
         rows = [(each.id, each.lease, each.attempts, at_us) for each, at_us in group]
@@ -138,6 +124,11 @@ class PostgresOutbox(StoredOutbox):
 
     def _lock_lanes(self, connection: Connection, deliveries: Sequence[Delivery]) -> None:
         connection.execute(self._group_sql["lock_lanes_of"], ([each.id for each in deliveries],))
+
+
+def _order(delivery: Delivery) -> tuple[str, int]:
+    """What is done with several is done in the order of it."""
+    return delivery.envelope.customer_address, delivery.id
 
 
 class _Recording:

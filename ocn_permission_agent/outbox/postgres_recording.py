@@ -12,7 +12,16 @@ locked, and nothing is remembered from one group to the next, so that several ag
 
 from collections.abc import Sequence
 
-from ocn_permission_agent.outbox.grouping import Before, Grouping, Item, LockedLane, Scope, SharedIds, Verdicts, since_us
+from ocn_permission_agent.outbox.grouping import (
+    Before,
+    Grouping,
+    Item,
+    LockedLane,
+    Scope,
+    SharedIds,
+    Verdicts,
+    since_us,
+)
 from ocn_permission_agent.outbox.policy import DeliveryClass
 from ocn_permission_agent.outbox.prepared import Planning, Prepared, ScopeKey
 from ocn_permission_agent.outbox.spool import Mark

@@ -15,6 +15,9 @@ from ocn_permission_agent.outbox.store import Settled
 from ocn_permission_agent.store.database import Connection
 from ocn_permission_agent.store.sql import Sql
 
+#: what `end_alone` is told: its parameters, in their order
+AloneColumns = dict[str, object]
+
 
 class Ledger(Protocol):
     """Where outcomes are entered, inside the transaction in which a delivery ends."""
@@ -130,7 +133,7 @@ class Settling:
             raise LookupError(f"delivery {delivery_id} is not in the store")
         return read_ending(row, decision)
 
-    def end_alone(
+    def alone(
         self,
         connection: Connection,
         delivery: Delivery,
@@ -139,8 +142,10 @@ class Settling:
         *,
         ending: Ending,
         base: MergedSession | None,
-    ) -> None:
-        """End a delivery after an attempt, when nothing else waits in its lane: what nearly always happens, at once.
+    ) -> AloneColumns:
+        """End a delivery after an attempt, when nothing else waits in its lane: what nearly always happens.
+
+        It is entered in the ledger here; the rest is to be written by the statement `end_alone`.
 
         Args:
             connection: inside a transaction.
@@ -155,26 +160,24 @@ class Settling:
         session, merged = _AS_BEFORE, None
         if _is_followed(ending, decision):
             session, merged = _moved(base, ending, decision, empty=True)
-        self._sql.do(
-            connection,
-            "end_alone",
-            id=delivery.id,
-            number=delivery.attempts,
+        return {
+            "id": delivery.id,
+            "number": delivery.attempts,
             **_end_of(attempt),
-            state=decision.state.value,
-            reason=decision.reason,
-            now=to_us(decision.decided_at),
-            payload_until_us=0 if keep_until is None else to_us(keep_until),
-            forget_at_us=to_us(forget),
-            released_id=ending.envelope_id if keep_until is None else None,
-            lane_id=ending.lane_id,
-            collapse=decision.collapse,
-            resting_until_us=0 if decision.resting_until is None else to_us(decision.resting_until),
-            session=session,
-            scope_id=ending.scope_id,
-            through_id=None if merged is None else merged.through_id,
-            body=None if merged is None else merged.body,
-        )
+            "state": decision.state.value,
+            "reason": decision.reason,
+            "now": to_us(decision.decided_at),
+            "payload_until_us": 0 if keep_until is None else to_us(keep_until),
+            "forget_at_us": to_us(forget),
+            "released_id": ending.envelope_id if keep_until is None else None,
+            "lane_id": ending.lane_id,
+            "collapse": decision.collapse,
+            "resting_until_us": 0 if decision.resting_until is None else to_us(decision.resting_until),
+            "session": session,
+            "scope_id": ending.scope_id,
+            "through_id": None if merged is None else merged.through_id,
+            "body": None if merged is None else merged.body,
+        }
 
     def _until(self, ending: Ending, decision: Decision) -> tuple[datetime | None, datetime]:
         """How long payload and row are kept of what has ended."""

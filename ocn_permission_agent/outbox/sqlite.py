@@ -1,10 +1,13 @@
 """The outbox in SQLite: many callers share a commit (store/writer.py), and there is one agent."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any
+
+import msgspec
 
 from ocn_permission_agent.consent.address import Address
+from ocn_permission_agent.errors import LeaseLost
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.claiming import Holding
 from ocn_permission_agent.outbox.grouping import Verdicts
@@ -12,17 +15,19 @@ from ocn_permission_agent.outbox.model import CopyPlan, Delivery
 from ocn_permission_agent.outbox.prepared import Planning
 from ocn_permission_agent.outbox.rows import to_us
 from ocn_permission_agent.outbox.settings import DeliverySettings
-from ocn_permission_agent.outbox.settling import Ledger
+from ocn_permission_agent.outbox.settlement import Settlement
+from ocn_permission_agent.outbox.settling import AloneColumns, Ledger
 from ocn_permission_agent.outbox.spool import Mark
 from ocn_permission_agent.outbox.sqlite_recording import PutDown, Recording, ToPutDown
+from ocn_permission_agent.outbox.store import Settled
 from ocn_permission_agent.outbox.stored import StoredOutbox
-from ocn_permission_agent.store.database import Connection
-from ocn_permission_agent.store.many import do_many
+from ocn_permission_agent.store.database import Connection, Row
+from ocn_permission_agent.store.many import do_many, run_many
 from ocn_permission_agent.store.sql import Sql
 from ocn_permission_agent.store.sqlite import SqliteDatabase
 from ocn_permission_agent.store.statements import load_statements
 
-T = TypeVar("T")
+_READ_ROWS = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 
 class SqliteOutbox(StoredOutbox):
@@ -41,17 +46,19 @@ class SqliteOutbox(StoredOutbox):
         #: the same as `_database`, by its own type
         self._file = database
         self._of_sqlite = _Recording(database, settings)
+        sql = Sql.of("outbox", "sqlite")
         super().__init__(
             database,
-            sql=Sql.of("outbox", "sqlite"),
+            sql=sql,
             recording=self._of_sqlite,
             holding=Holding(holder=""),
             settings=settings,
             ledger=ledger,
             metrics=metrics,
+            means=_AllAtOnce(sql),
         )
         self._starting = Sql.of("outbox", "sqlite", "recording")
-        self._starts = self._start_all
+        self._starts, self._settles = self._start_all, self._settlements.settle
         database.make_at_hand(tuple(load_statements("ocn_permission_agent.outbox", "sqlite", "steps").values()))
 
     async def start(self, delivery: Delivery, *, at: datetime) -> Delivery:
@@ -66,15 +73,34 @@ class SqliteOutbox(StoredOutbox):
         """See `express.BeginningStore`."""
         return self._counted(plan, await self._of_sqlite.record_and_begin(plan, begin, told))
 
-    async def _write_about(self, delivery: Delivery, work: Callable[[Connection], T]) -> T:  # noqa: ARG002  one agent
-        return await self._file.write(work, patient=True)
-
+    async def _write_about(self, settlement: Settlement) -> Settled | LeaseLost:
+        return await self._file.write_together(self._settles, settlement, patient=True)
 
     def _start_all(self, connection: Connection, group: Sequence[tuple[int, int, int]]) -> list[None]:
         """Of each: the delivery, the number of the attempt, and when it starts."""
         do_many(connection, self._starting["count_attempts"], [(delivery_id,) for delivery_id, _, _ in group])
         do_many(connection, self._starting["begin_attempts"], group)
         return [None] * len(group)
+
+
+class _AllAtOnce:
+    """A statement for all; see `settlement.Means`."""
+
+    def __init__(self, sql: Sql) -> None:
+        self._sql = sql
+
+    def standings(self, connection: Connection, group: Sequence[Settlement]) -> Iterator[Row | None]:
+        rows = [(place, each.delivery.place.lane_id, each.delivery.id) for place, each in enumerate(group)]
+        found: dict[int, dict[str, Any]] = {}
+        for cursor in run_many(connection, self._sql["standings"], rows):
+            for row in _READ_ROWS(cursor.fetchone()[0]):
+                if row["merged_body"] is not None:
+                    row["merged_body"] = bytes.fromhex(row["merged_body"])
+                found[row["place"]] = row
+        return (found.get(place) for place in range(len(group)))
+
+    def end_alone(self, connection: Connection, ends: Sequence[AloneColumns]) -> None:
+        do_many(connection, self._sql["end_alone"], [tuple(columns.values()) for columns in ends])
 
 
 class _Recording:

@@ -7,20 +7,19 @@ other agents work at the same time, so what is decided here is decided by rows t
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Protocol, TypeVar
 
 from ocn_permission_agent.consent.address import Address
+from ocn_permission_agent.errors import LeaseLost
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.breaker import Breaker
-from ocn_permission_agent.outbox.claiming import Claiming, Holding, lost_to_another
-from ocn_permission_agent.outbox.ending import Ending, ending_of
+from ocn_permission_agent.outbox.claiming import Claiming, Holding
 from ocn_permission_agent.outbox.grouping import Verdicts
-from ocn_permission_agent.outbox.model import Attempt, CopyPlan, Delivery, DeliveryState, Place
+from ocn_permission_agent.outbox.model import Attempt, CopyPlan, Delivery, DeliveryState
 from ocn_permission_agent.outbox.module_pause import ModulePause
 from ocn_permission_agent.outbox.repetition import Repetition
 from ocn_permission_agent.outbox.rows import (
@@ -30,8 +29,8 @@ from ocn_permission_agent.outbox.rows import (
     read_scope,
     to_us,
 )
-from ocn_permission_agent.outbox.session_merge import MergedSession
 from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.outbox.settlement import Means, Settlement, Settlements
 from ocn_permission_agent.outbox.settling import Ledger, Settling
 from ocn_permission_agent.outbox.spool import Mark
 from ocn_permission_agent.outbox.store import (
@@ -44,7 +43,7 @@ from ocn_permission_agent.outbox.store import (
     unchanged,
 )
 from ocn_permission_agent.outbox.tidying import Tidying
-from ocn_permission_agent.store.database import Connection, Database, Row
+from ocn_permission_agent.store.database import Connection, Database
 from ocn_permission_agent.store.sql import Sql
 
 T = TypeVar("T")
@@ -77,6 +76,7 @@ class StoredOutbox(ABC):
         settings: windows, and how long payloads and rows are kept.
         ledger: gets every outcome, in the transaction that makes it.
         metrics: counts what is recorded, superseded and expired.
+        means: how its engine settles.
     """
 
     #: how often `keep_leases` is to be called
@@ -92,6 +92,7 @@ class StoredOutbox(ABC):
         settings: DeliverySettings,
         ledger: Ledger,
         metrics: Metrics,
+        means: Means,
     ) -> None:
         self._database = database
         #: looked up once for each of the few that there are: it takes longer than counting
@@ -100,6 +101,7 @@ class StoredOutbox(ABC):
         self._recording = recording
         self._holding = holding
         self._settling = Settling(sql, settings, ledger)
+        self._settlements = Settlements(sql, self._settling, means, recording.forget)
         self._claiming = Claiming(sql, self._settling, holding)
         self._tidying = Tidying(sql, self._settling, database.dialect)
 
@@ -154,42 +156,10 @@ class StoredOutbox(ABC):
         pause_step: Callable[[ModulePause | None], ModulePause | None] = unchanged,
     ) -> Settled:
         """See `OutboxStore.settle`."""
-
-        def work(connection: Connection) -> Settled:
-            place = delivery.place
-            row = self._sql.row(connection, "standing_of", lane_id=place.lane_id, id=delivery.id, lease=delivery.lease)
-            if row is None or not row["held"]:
-                raise lost_to_another(delivery)
-            standing = self._standing(connection, place, row, breaker_step, pause_step)
-            ending = ending_of(delivery, decision) if decision.due_at is None else None
-            if ending is not None and attempt is not None and row["alone"]:
-                base = _session_in(row, place)
-                self._settling.end_alone(connection, delivery, attempt, decision, ending=ending, base=base)
-                waits = False
-            else:
-                waits = self._settle_in_steps(connection, delivery, decision, attempt, ending)
-            if standing.changed:
-                self._settling.stand(connection, place, standing, now=decision.decided_at)
-                self._recording.forget()
-            return replace(standing, waits=True) if waits else standing
-
-        return await self._write_about(delivery, work)
-
-    def _settle_in_steps(
-        self,
-        connection: Connection,
-        delivery: Delivery,
-        decision: Decision,
-        attempt: Attempt | None,
-        ending: Ending | None,
-    ) -> bool:
-        """Write an attempt, a decision and whose turn it is in the lane; whether that is anybody's."""
-        if attempt is None:
-            self._settling.drop_open_attempt(connection, delivery)
-        else:
-            self._settling.end_attempt(connection, delivery, attempt)
-        self._settling.decide(connection, delivery.id, decision, attempt=attempt, known=ending)
-        return self._settling.free_lane(connection, delivery.place.lane_id, decision)
+        outcome = await self._write_about(Settlement(delivery, decision, attempt, breaker_step, pause_step))
+        if isinstance(outcome, LeaseLost):
+            raise outcome
+        return outcome
 
     async def recover(self, now: datetime) -> tuple[Interrupted, ...]:
         """See `OutboxStore.recover`."""
@@ -318,26 +288,8 @@ class StoredOutbox(ABC):
     # --------------------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    async def _write_about(self, delivery: Delivery, work: Callable[[Connection], T]) -> T:
-        """Write how a delivery stands, which nobody waits for. If its lane is lost, `work` tells before it writes."""
-
-    def _standing(
-        self,
-        connection: Connection,
-        place: Place,
-        row: Row,
-        breaker_step: Callable[[Breaker], Breaker],
-        pause_step: Callable[[ModulePause | None], ModulePause | None],
-    ) -> Settled:
-        """How provider and module stand, and are to stand; if that is something else, nobody changes it meanwhile."""
-        before, paused = read_breaker(row, of="provider_"), read_module_pause(row)
-        after, pause_after = breaker_step(before), pause_step(paused)
-        if after != before or pause_after != paused:
-            sql = self._sql
-            before = read_breaker(sql.rows(connection, "lock_breaker", provider_id=place.provider_id)[0])
-            paused = read_module_pause(sql.rows(connection, "get_module_pause", channel_id=place.channel_id)[0])
-            after, pause_after = breaker_step(before), pause_step(paused)
-        return Settled(before=before, after=after, pause_before=paused, pause_after=pause_after)
+    async def _write_about(self, settlement: Settlement) -> Settled | LeaseLost:
+        """Write how a delivery stands, which nobody waits for."""
 
     def _forget_scopes(self, connection: Connection) -> None:
         if self._tidying.forget_scopes(connection):
@@ -359,10 +311,3 @@ class StoredOutbox(ABC):
         while done := await self._database.write(work):
             total += done
         return total
-
-
-def _session_in(row: Row, place: Place) -> MergedSession | None:
-    """The session of a lane, from the columns of `standing_of`, as far as it was said under the same scope."""
-    if row["merged_scope_id"] != place.scope_id:
-        return None
-    return MergedSession(through_id=row["merged_through_id"], body=row["merged_body"])

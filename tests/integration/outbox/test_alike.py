@@ -1,4 +1,4 @@
-"""Both stores make the same of the same: what is recorded one by one in SQLite, and in groups in PostgreSQL."""
+"""Both stores make the same of the same, whether it is recorded one by one or in groups."""
 
 import asyncio
 import random
@@ -68,14 +68,15 @@ async def _one_by_one(store: StoredOutbox, group: list[CopyPlan]) -> list[int]:
 @pytest.mark.parametrize(
     "seed", [*range(6), *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(6, 300))]
 )
-async def test_histories_come_to_the_same_rows_in_both_stores(
+async def test_histories_come_to_the_same_rows_in_every_way(
     postgres: PostgresServer, tmp_path: Path, seed: int
 ) -> None:
     recorded: list[list[list[int]]] = []
     rows: list[list[tuple[object, ...]]] = []
     counted = []
     ways: list[tuple[Path | str, Callable[[StoredOutbox, list[CopyPlan]], Awaitable[list[int]]]]] = [
-        (tmp_path / "agent.db", _one_by_one),
+        (tmp_path / "alone.db", _one_by_one),
+        (tmp_path / "together.db", _together),
         (postgres.new_database(), _together),
     ]
     for where, record in ways:
@@ -85,9 +86,9 @@ async def test_histories_come_to_the_same_rows_in_both_stores(
         rows.append(await _all(database, _ROWS))
         counted.append(await store.counts())
         await database.close()
-    assert recorded[0] == recorded[1]
-    assert rows[0] == rows[1]
-    assert counted[0] == counted[1]
+    assert recorded[0] == recorded[1] == recorded[2]
+    assert rows[0] == rows[1] == rows[2]
+    assert counted[0] == counted[1] == counted[2]
 
 
 async def _all(database: Database, sql: str) -> list[tuple[object, ...]]:

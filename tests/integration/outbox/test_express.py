@@ -9,6 +9,7 @@ import pytest
 from ocn_permission_agent.ocpi.request import OcpiRequest
 from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery, DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.outbox.settlement import OneByOne
 from ocn_permission_agent.store.database import Connection
 from ocn_permission_agent.store.sql import Sql
 from tests.fakes import FakeClock
@@ -108,7 +109,7 @@ async def test_an_end_alone_is_the_same_in_one_statement_and_in_steps(
     alone = "l.head_id = :id AND l.newest_id = :id AS alone"
     assert alone in statements["standing_of"]
     statements["standing_of"] = statements["standing_of"].replace(alone, "FALSE AS alone")
-    other.store._sql = Sql(statements)
+    other.store._settlements._means = OneByOne(Sql(statements))
     for request in STEPS:
         for outboxed in (one, other):
             for delivery in await claim_and_start(outboxed, request):

@@ -1,0 +1,150 @@
+"""What is written once it is known what becomes of a delivery that was taken: inside one transaction, often of many.
+
+Most end alone: nothing else waits in their lane, and neither provider nor module stand otherwise than before. How such
+ends, and what must be read before, are written is the engine's own way (`Means`): one by one, or all at once.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from ocn_permission_agent.errors import LeaseLost
+from ocn_permission_agent.outbox.after_attempt import Decision
+from ocn_permission_agent.outbox.breaker import Breaker
+from ocn_permission_agent.outbox.claiming import lost_to_another
+from ocn_permission_agent.outbox.ending import Ending, ending_of
+from ocn_permission_agent.outbox.model import Attempt, Delivery, Place
+from ocn_permission_agent.outbox.module_pause import ModulePause
+from ocn_permission_agent.outbox.rows import read_breaker, read_module_pause
+from ocn_permission_agent.outbox.session_merge import MergedSession
+from ocn_permission_agent.outbox.settling import AloneColumns, Settling
+from ocn_permission_agent.outbox.store import Settled
+from ocn_permission_agent.store.database import Connection, Row
+from ocn_permission_agent.store.sql import Sql
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """See the arguments of `OutboxStore.settle`."""
+
+    delivery: Delivery
+    decision: Decision
+    attempt: Attempt | None
+    breaker_step: Callable[[Breaker], Breaker]
+    pause_step: Callable[[ModulePause | None], ModulePause | None]
+
+
+class Means(Protocol):
+    """How an engine reads what settling needs, and writes what nearly always follows."""
+
+    def standings(self, connection: Connection, group: Sequence[Settlement]) -> Iterator[Row | None]:
+        """The columns of `standing_of` for each; read no earlier than they are asked for, or all at the beginning."""
+        ...
+
+    def end_alone(self, connection: Connection, ends: Sequence[AloneColumns]) -> None:
+        """Write the ends of deliveries that had their lanes for themselves."""
+        ...
+
+
+class OneByOne:
+    """A statement for each; see `Means`.
+
+    Args:
+        sql: the named statements of ``sql/``, for its engine.
+    """
+
+    def __init__(self, sql: Sql) -> None:
+        self._sql = sql
+
+    def standings(self, connection: Connection, group: Sequence[Settlement]) -> Iterator[Row | None]:
+        """See `Means`."""
+        for each in group:
+            yield standing_of(self._sql, connection, each.delivery)
+
+    def end_alone(self, connection: Connection, ends: Sequence[AloneColumns]) -> None:
+        """See `Means`."""
+        for columns in ends:
+            self._sql.do(connection, "end_alone", **columns)
+
+
+class Settlements:
+    """Writes settlements.
+
+    Args:
+        sql: the named statements of ``sql/``, for its engine.
+        settling: writes decisions.
+        means: the engine's.
+        on_changed: told, inside the transaction, that a provider or a module stands otherwise than before.
+    """
+
+    def __init__(self, sql: Sql, settling: Settling, means: Means, on_changed: Callable[[], None]) -> None:
+        self._sql = sql
+        self._settling = settling
+        self._means = means
+        self._on_changed = on_changed
+
+    def settle(self, connection: Connection, group: Sequence[Settlement]) -> list[Settled | LeaseLost]:
+        """Write a group, in order; about a delivery whose lane was lost nothing is written."""
+        outcomes: list[Settled | LeaseLost] = []
+        ends: list[AloneColumns] = []
+        changed = False
+        for each, early in zip(group, self._means.standings(connection, group), strict=True):
+            # What this group has changed was not seen by who read everything at its beginning.
+            row = standing_of(self._sql, connection, each.delivery) if changed else early
+            if row is None or not row["held"]:
+                outcomes.append(lost_to_another(each.delivery))
+                continue
+            standing = self._standing(connection, each, row)
+            waits = self._write(connection, each, row, ends)
+            if standing.changed:
+                changed = True
+                self._means.end_alone(connection, ends)
+                ends = []
+                self._settling.stand(connection, each.delivery.place, standing, now=each.decision.decided_at)
+                self._on_changed()
+            outcomes.append(replace(standing, waits=True) if waits else standing)
+        self._means.end_alone(connection, ends)
+        return outcomes
+
+    def _write(self, connection: Connection, each: Settlement, row: Row, ends: list[AloneColumns]) -> bool:
+        """Write one, or add it to those that end alone; whether somebody waits in its lane."""
+        delivery, decision, attempt = each.delivery, each.decision, each.attempt
+        ending = ending_of(delivery, decision) if decision.due_at is None else None
+        if ending is None or attempt is None or not row["alone"]:
+            return self._in_steps(connection, each, ending)
+        base = _session_in(row, delivery.place)
+        ends.append(self._settling.alone(connection, delivery, attempt, decision, ending=ending, base=base))
+        return False
+
+    def _in_steps(self, connection: Connection, each: Settlement, ending: Ending | None) -> bool:
+        """Write an attempt, a decision and whose turn it is in the lane; whether that is anybody's."""
+        delivery, decision, attempt = each.delivery, each.decision, each.attempt
+        if attempt is None:
+            self._settling.drop_open_attempt(connection, delivery)
+        else:
+            self._settling.end_attempt(connection, delivery, attempt)
+        self._settling.decide(connection, delivery.id, decision, attempt=attempt, known=ending)
+        return self._settling.free_lane(connection, delivery.place.lane_id, decision)
+
+    def _standing(self, connection: Connection, each: Settlement, row: Row) -> Settled:
+        """How provider and module stand, and are to stand; if that is something else, nobody changes it meanwhile."""
+        before, paused = read_breaker(row, of="provider_"), read_module_pause(row)
+        after, pause_after = each.breaker_step(before), each.pause_step(paused)
+        if after != before or pause_after != paused:
+            sql, place = self._sql, each.delivery.place
+            before = read_breaker(sql.rows(connection, "lock_breaker", provider_id=place.provider_id)[0])
+            paused = read_module_pause(sql.rows(connection, "get_module_pause", channel_id=place.channel_id)[0])
+            after, pause_after = each.breaker_step(before), each.pause_step(paused)
+        return Settled(before=before, after=after, pause_before=paused, pause_after=pause_after)
+
+
+def standing_of(sql: Sql, connection: Connection, delivery: Delivery) -> Row | None:
+    """How the provider, the module and the lane of a delivery stand; None if the lane is gone."""
+    return sql.row(connection, "standing_of", lane_id=delivery.place.lane_id, id=delivery.id, lease=delivery.lease)
+
+
+def _session_in(row: Row, place: Place) -> MergedSession | None:
+    """The session of a lane, from the columns of `standing_of`, as far as it was said under the same scope."""
+    if row["merged_scope_id"] != place.scope_id:
+        return None
+    return MergedSession(through_id=row["merged_through_id"], body=row["merged_body"])
