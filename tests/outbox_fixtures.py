@@ -162,7 +162,9 @@ def an_outbox(
     On PostgreSQL it is the store that keeps to the limits, over all agents; tests of other things take as many as they
     like at once, as they do on SQLite.
     """
-    ledger = LedgerStore(database) if salt is None else LedgerStore(database, salt=salt)
+    ledger = LedgerStore(database)
+    if salt is not None:
+        ledger = LedgerStore(database, salts=lambda count: [salt() for _ in range(count)])
     settings = settings or DeliverySettings()
     if isinstance(database, PostgresDatabase):
         settings = replace(settings, max_in_flight=10_000, max_rate=10_000)

@@ -1,7 +1,7 @@
 """The ledger in the store: entries are added inside the transaction that ends a delivery."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -44,8 +44,10 @@ class Signer(Protocol):
         ...
 
 
-def _random_salt() -> bytes:
-    return secrets.token_bytes(SALT_BYTES)
+def _random_salts(count: int) -> list[bytes]:
+    """All at once: each call lets go of the interpreter's lock."""
+    together = secrets.token_bytes(SALT_BYTES * count)
+    return [together[place : place + SALT_BYTES] for place in range(0, len(together), SALT_BYTES)]
 
 
 class LedgerStore:
@@ -53,12 +55,12 @@ class LedgerStore:
 
     Args:
         database: open and migrated.
-        salt: makes a new one for each entry.
+        salts: makes so many new ones, one for each entry.
     """
 
-    def __init__(self, database: Database, *, salt: Callable[[], bytes] = _random_salt) -> None:
+    def __init__(self, database: Database, *, salts: Callable[[int], Sequence[bytes]] = _random_salts) -> None:
         self._database = database
-        self._salt = salt
+        self._salts = salts
         self._sql = Sql.of("ledger", database.dialect)
 
     def enter(self, connection: Connection, outcome: Outcome) -> None:
@@ -75,8 +77,8 @@ class LedgerStore:
         else:
             link, number = chain["last_link"], chain["last_number"]
         rows = []
-        for number, outcome in enumerate(outcomes, start=number + 1):  # noqa: B020  the last one is the chain's
-            salt = self._salt()
+        for outcome, salt in zip(outcomes, self._salts(len(outcomes)), strict=True):
+            number += 1
             body = outcome.body
             text = entry_text(outcome, size=len(body), body_hash=body_hash(salt, body))
             committed = commitment(salt, text)

@@ -22,7 +22,7 @@ from ocn_permission_agent.outbox.sqlite_recording import PutDown, Recording, ToP
 from ocn_permission_agent.outbox.store import Settled
 from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.store.database import Connection, Row
-from ocn_permission_agent.store.many import do_many, run_many
+from ocn_permission_agent.store.many import run_many
 from ocn_permission_agent.store.sql import Sql
 from ocn_permission_agent.store.sqlite import SqliteDatabase
 from ocn_permission_agent.store.statements import load_statements
@@ -78,8 +78,8 @@ class SqliteOutbox(StoredOutbox):
 
     def _start_all(self, connection: Connection, group: Sequence[tuple[int, int, int]]) -> list[None]:
         """Of each: the delivery, the number of the attempt, and when it starts."""
-        do_many(connection, self._starting["count_attempts"], [(delivery_id,) for delivery_id, _, _ in group])
-        do_many(connection, self._starting["begin_attempts"], group)
+        connection.executemany(self._starting["count_attempts"], [(delivery_id,) for delivery_id, _, _ in group])
+        connection.executemany(self._starting["begin_attempts"], group)
         return [None] * len(group)
 
 
@@ -100,7 +100,7 @@ class _AllAtOnce:
         return (found.get(place) for place in range(len(group)))
 
     def end_alone(self, connection: Connection, ends: Sequence[AloneColumns]) -> None:
-        do_many(connection, self._sql["end_alone"], [tuple(columns.values()) for columns in ends])
+        connection.executemany(self._sql["end_alone"], [tuple(columns.values()) for columns in ends])
 
 
 class _Recording:

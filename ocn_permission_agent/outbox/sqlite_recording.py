@@ -19,7 +19,7 @@ from ocn_permission_agent.outbox.prepared import Planning, Prepared, ScopeKey
 from ocn_permission_agent.outbox.rows import from_us
 from ocn_permission_agent.outbox.spool import Mark
 from ocn_permission_agent.store.database import Connection
-from ocn_permission_agent.store.many import do_many, run_many
+from ocn_permission_agent.store.many import run_many
 from ocn_permission_agent.store.sql import Sql
 
 
@@ -216,19 +216,19 @@ class Recording:
 
     def _write(self, connection: Connection, grouping: Grouping, made: dict[bytes, Item]) -> None:
         rows, sql = grouping.rows, self._sql
-        do_many(connection, sql["add_envelopes"], rows.envelopes)
-        do_many(connection, sql["add_lanes"], [_new_lane(grouping, item) for item in made.values()])
+        connection.executemany(sql["add_envelopes"], rows.envelopes)
+        connection.executemany(sql["add_lanes"], [_new_lane(grouping, item) for item in made.values()])
         grown = [
             (lane.id, lane.added[-1][0], *(lane.head or (None, None)), lane.begins)
             for lane in grouping.lanes.values()
             if lane.added and lane.newest_id
         ]
-        do_many(connection, sql["grow_lanes"], grown)
-        do_many(connection, sql["add_deliveries"], rows.deliveries)
-        do_many(connection, sql["add_tallies"], [(*place, count) for place, count in rows.tallies.items()])
+        connection.executemany(sql["grow_lanes"], grown)
+        connection.executemany(sql["add_deliveries"], rows.deliveries)
+        connection.executemany(sql["add_tallies"], [(*place, count) for place, count in rows.tallies.items()])
         begun = [(delivery_id, 1, item.prepared.recorded_at_us) for delivery_id, _, item in rows.begun]
-        do_many(connection, sql["begin_attempts"], begun)
-        do_many(connection, sql["add_duplicates"], rows.duplicates)
+        connection.executemany(sql["begin_attempts"], begun)
+        connection.executemany(sql["add_duplicates"], rows.duplicates)
 
     def _put_down(self, grouping: Grouping, told: Sequence[tuple[Verdicts, int]]) -> Iterator[PutDown]:
         """`told`: the verdicts on each plan, and how many attempts had begun by then."""

@@ -3,9 +3,10 @@
 Each statement lets go of the interpreter's lock and has to get it back, from an event loop that may not pause for
 milliseconds. One for a whole group does that once, and the engine works beside the loop meanwhile.
 
-A statement is written for one row, ``… (VALUES (?, ?, ?)) …``, and is given as many as are needed: the next power of
-two, so that few texts are ever compiled. Rows beyond the last are NULL throughout, and the statement must not mind:
-``WHERE column1 IS NOT NULL``.
+Such a statement is written for one row, ``… (VALUES (?, ?, ?)) …``, and is given as many as are needed: the next power
+of two, so that few texts are ever compiled. Rows beyond the last are NULL throughout, and the statement must not mind:
+``WHERE column1 IS NOT NULL``. Its rows go through `run_many` where it tells something, else through
+`Connection.executemany`.
 """
 
 import re
@@ -17,15 +18,15 @@ from ocn_permission_agent.store.database import Connection, Cursor
 
 #: rows of one statement; what is more is told in several
 MOST = 128
-_ROW = re.compile(r"VALUES (\(\?(?:, \?)*\))")
+_ROW = re.compile(r"(?<=\(VALUES )\(\?(?:, \?)*\)(?=\))")
 
 
-def run_many(connection: Connection, sql: str, rows: Sequence[tuple[object, ...]]) -> Iterator[Cursor]:
-    """Run a statement with many rows; lazy, so whoever needs no result calls `do_many`.
+def run_many(connection: Connection, sql: str, rows: Sequence[Sequence[object]]) -> Iterator[Cursor]:
+    """Run a statement with many rows, some at a time.
 
     Args:
         connection: inside a transaction.
-        sql: with one row of marks after its VALUES.
+        sql: is for many.
         rows: all of the same length, the first value never None.
     """
     for begin in range(0, len(rows), MOST):
@@ -36,10 +37,10 @@ def run_many(connection: Connection, sql: str, rows: Sequence[tuple[object, ...]
         yield connection.execute(for_many(sql, size), values)
 
 
-def do_many(connection: Connection, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
-    """As `run_many`, at once."""
-    for _ in run_many(connection, sql, rows):
-        pass
+@cache
+def is_for_many(sql: str) -> bool:
+    """Whether a statement is given all of its rows at once."""
+    return len(_ROW.findall(sql)) == 1
 
 
 @cache
@@ -49,8 +50,6 @@ def for_many(sql: str, size: int) -> str:
     Raises:
         ValueError: there is not exactly one row of marks.
     """
-    pieces = _ROW.split(sql)
-    if len(pieces) != 3:
-        raise ValueError(f"not one row of marks after VALUES: {sql}")
-    before, row, after = pieces
-    return f"{before}VALUES {', '.join([row] * size)}{after}"
+    if not is_for_many(sql):
+        raise ValueError(f"this statement is not written for many rows: {sql}")
+    return _ROW.sub(lambda row: ", ".join([row.group()] * size), sql)

@@ -4,6 +4,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ocn_permission_agent.store.many import is_for_many, run_many
+
 T = TypeVar("T")
 
 
@@ -14,6 +16,12 @@ class SqliteConnection(sqlite3.Connection):
         super().__init__(*arguments, **named)
         self._left: dict[str, tuple[Callable[[list[Any]], None], list[Any]]] = {}
         self._risky = False
+
+    def executemany(self, sql: str, values: Any, /) -> Any:
+        """See `Connection.executemany`; a statement that is made for it gets all values at once (store/many.py)."""
+        if not is_for_many(sql):
+            return super().executemany(sql, values)
+        return list(run_many(self, sql, values))
 
     def leave_to_the_end(self, place: str, item: T, work: Callable[[list[T]], None]) -> None:
         """See `Connection.leave_to_the_end`; what is done at its own risk is done there and then."""

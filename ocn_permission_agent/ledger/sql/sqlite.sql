@@ -14,8 +14,9 @@ INSERT INTO ledger_chains (customer_address, first_number, link_before, last_num
 VALUES (?, 1, ?, 0, ?);
 
 -- name: add_entry
+-- Of many entries at once (store/many.py).
 INSERT INTO ledger_entries (customer_address, number, ended_at_us, salt, entry, commitment, link)
-VALUES (?, ?, ?, ?, ?, ?, ?);
+SELECT * FROM (VALUES (?, ?, ?, ?, ?, ?, ?)) WHERE column1 IS NOT NULL;
 
 -- name: chain_has_grown
 UPDATE ledger_chains SET last_number = ?, last_link = ? WHERE customer_address = ?;
