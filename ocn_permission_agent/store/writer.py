@@ -35,6 +35,9 @@ _GROUP_LIMIT = 1_000
 #: from one hand-over to the next, so that there are not many small commits where a few larger ones would do; what
 #: nobody waits for may wait for as long until others share its commit
 PACE_SECONDS = 0.002
+#: where the thread has to fight for the interpreter its commits take longer, and then fewer and larger ones are better
+#: for both sides: the pace is so many times what the last commit took, but no more than so many times the least pace
+_OF_A_COMMIT, _SLOWEST = 3, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class Writer:
         connection: in autocommit mode, usable from any thread; the writer closes it.
         clock: measures the commit.
         metrics: takes `store_commit_seconds`.
-        pace_seconds: from one hand-over to the next, at least.
+        pace_seconds: from one hand-over to the next, at least; up to five times as much under load, and 0 for no pace.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Writer:
         #: those in which what was gathered will be handed over as soon as its pace allows
         self._hurried: set[asyncio.AbstractEventLoop] = set()
         self._handed_over_at = 0.0
+        self._commit_took = 0.0
         self._undone: list[Callable[[], None]] = []
         self._to_make: list[str] = []
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
@@ -129,7 +133,7 @@ class Writer:
         gathered.append(job)
         if not patient and loop not in self._hurried:
             self._hurried.add(loop)
-            wait = self._handed_over_at + self._pace_seconds - loop.time()
+            wait = self._handed_over_at + self._pace() - loop.time()
             if wait > 0:
                 loop.call_later(wait, self.hand_over)
             else:
@@ -137,6 +141,9 @@ class Writer:
         elif patient and len(gathered) == 1:
             loop.call_later(self._pace_seconds, self.hand_over)
         return job.result
+
+    def _pace(self) -> float:
+        return min(max(self._pace_seconds, _OF_A_COMMIT * self._commit_took), _SLOWEST * self._pace_seconds)
 
     def hand_over(self) -> None:
         """Give the thread what was gathered in the running loop."""
@@ -187,7 +194,8 @@ class Writer:
         outcomes = self._all_at_once(group)
         if outcomes is None:
             outcomes = self._one_by_one(group)
-        self._metrics.store_commit_seconds.observe(self._clock.monotonic() - started)
+        self._commit_took = self._clock.monotonic() - started
+        self._metrics.store_commit_seconds.observe(self._commit_took)
         for loop in {job.loop for job in group}:
             done = [(job, outcome) for job, outcome in zip(group, outcomes, strict=True) if job.loop is loop]
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more

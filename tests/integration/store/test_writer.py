@@ -1,7 +1,7 @@
 """What shares a commit with what on SQLite, and who hears of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.store.sqlite import SqliteDatabase
 from ocn_permission_agent.store.sqlite_connection import SqliteConnection
+from tests.fakes import FakeClock
 
 
 class Store:
@@ -105,3 +106,78 @@ async def test_views_and_triggers_outlive_a_transaction_that_is_rolled_back(stor
         lambda connection: connection.execute("SELECT count(*) FROM noted").fetchone()[0]
     )
     assert count == len(await keys(store))
+
+
+class Kind:
+    """Notes keys together, and tells each its place among those it came with."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[str]] = []
+
+    def note(self, connection: SqliteConnection, keys: Sequence[str]) -> list[int]:
+        self.groups.append(list(keys))
+        for key in keys:
+            connection.execute("INSERT INTO meta (key, value) VALUES (?, 'x')", (key,))
+        if "refused" in keys:
+            raise LookupError("on purpose")
+        return list(range(len(keys)))
+
+
+async def test_what_is_of_a_kind_is_done_together(store: Store) -> None:
+    one, other = Kind(), Kind()
+    first, second = one.note, other.note
+    database = store.database
+    async with asyncio.TaskGroup() as group:
+        places = [
+            group.create_task(database.write_together(first, "a")),
+            group.create_task(database.write_together(second, "p")),
+            group.create_task(database.write_together(first, "b")),
+            group.create_task(database.write_together(second, "q", patient=True)),
+        ]
+        group.create_task(database.write(note("alone")))
+    assert [place.result() for place in places] == [0, 0, 1, 1]
+    assert (one.groups, other.groups, store.commits) == ([["a", "b"]], [["p", "q"]], 1)
+    assert {"a", "b", "p", "q", "alone"} <= await keys(store)
+
+
+async def test_one_that_fails_does_not_take_those_of_its_kind_along(store: Store) -> None:
+    kind = Kind()
+    together = kind.note
+    told: list[int | None] = []
+
+    async def fail() -> None:
+        with pytest.raises(LookupError):
+            await store.database.write_together(together, "refused", told.append)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(store.database.write_together(together, "a", told.append))
+        group.create_task(fail())
+        group.create_task(store.database.write_together(together, "b", told.append))
+    assert (told, kind.groups) == ([0, None, 0], [["a", "refused", "b"], ["a"], ["refused"], ["b"]])
+    found = await keys(store)
+    assert {"a", "b"} <= found
+    assert "refused" not in found
+
+
+class _Clock(FakeClock):
+    """Moved on by whoever takes time."""
+
+    def take(self, seconds: float) -> None:
+        self._elapsed += seconds
+
+
+@pytest.mark.parametrize(("took", "pace"), [(0.0, 1), (0.01, 1), (0.06, 3), (3_600.0, 5)])
+async def test_the_slower_a_commit_the_larger_the_next_group(tmp_path: Path, took: float, pace: int) -> None:
+    """With a clock of its own, so that only the pace itself takes time."""
+    least, clock, metrics = 0.06, _Clock(), Metrics()
+    database = await SqliteDatabase.open(tmp_path / "agent.db", metrics=metrics, clock=clock, pace_seconds=least)
+    store, loop = Store(database, metrics), asyncio.get_running_loop()
+    await database.write(lambda _: clock.take(took))
+    handed_over_at, before = loop.time(), store.commits
+    await database.write(lambda _: None)
+    async with asyncio.TaskGroup() as group:
+        for number in range(3):
+            group.create_task(database.write(note(f"{number}")))
+    assert store.commits == before + 2
+    assert pace * least < loop.time() - handed_over_at < (pace + 20) * least
+    await database.close()
