@@ -3,13 +3,15 @@
 Run: ``python -m benchmarks.store [recording] [dead] [pending] [--folder F] [--pending 1000000]`` – the folder should
 lie on the disk that is meant (default: the temporary folder). SQLite and PostgreSQL (a server of its own, one agent,
 everything on this machine) take turns in every round; every row is fsynced before it counts. Ratios compare what was
-measured in the same round. Five minutes with a million pending.
+measured in the same round. Event loop, garbage collector and threads are set as in the agent. Five minutes with a
+million pending.
 
 =====================  =============================================================================================
 bare rows              2 kB into a table without anything, as a measure of the engine and the disk
 copies recorded        lane, envelope, delivery, tally: with 256 callers at once, and one after the other, each with a
-                       commit of its own as soon as it is there
-latency                copies that arrive at a fixed rate, from when each was due to be recorded until it was
+                       commit of its own as soon as it is there; in two stores that hold as much as each other
+latency                copies that arrive at a fixed rate, from when each was due to be recorded until it was; in a
+                       store of their own
 claim, settle          eight at a time: claimed, started, ended as delivered with an entry of the ledger; commits are
                        not paced, for a pause would be all that is measured
 =====================  =============================================================================================
@@ -27,7 +29,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
 
+import uvloop
+
 from benchmarks.store_places import BODY_BYTES, DEAD, WELL, Place, opened
+from ocn_permission_agent.app.engine_room import tune_the_interpreter
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.breaker import Breaker
@@ -176,7 +181,7 @@ async def _drain(place: Place, count: int) -> Drained:
     return Drained(done / took, done / claiming, done / settling, done / max(used, 0.01))
 
 
-async def _recording(table: Table, place: Place, unpaced: Place, store: str, seconds: float) -> None:
+async def _recording(table: Table, place: Place, unpaced: Place, store: str) -> None:
     table.note("bare rows/s, one transaction each", store, await _bare_rate(unpaced, _ALONE, 1))
     table.note("bare rows/s, group commit", store, await _bare_grouped_rate(place, _TOGETHER, _AT_ONCE))
     table.note("copies recorded/s, one transaction each", store, await _record_rate(unpaced, _ALONE, 1))
@@ -184,10 +189,14 @@ async def _recording(table: Table, place: Place, unpaced: Place, store: str, sec
     table.note("copies recorded/s, group commit", store, await _record_rate(place, _TOGETHER, _AT_ONCE))
     used = time.process_time() + place.server_cpu_seconds() - cpu
     table.note("  CPU µs per copy, agent and server", store, used / _TOGETHER * 1e6)
+    await _record_rate(unpaced, _TOGETHER - _ALONE, _AT_ONCE)
     pairs = (("bare rows", "bare rows/s, {}"), ("copies", "copies recorded/s, {}"))
     for what, line in pairs:
         above, below = line.format("group commit"), line.format("one transaction each")
         table.ratio(f"  ratio, {what}: group commit ÷ one transaction each", store, above, below)
+
+
+async def _added(table: Table, place: Place, store: str, seconds: float) -> None:
     for rate in _RATES:
         taken = quantiles(await _latencies(place, rate, seconds), n=100)
         table.note(f"added ms at {rate:,}/s, p50", store, taken[49])
@@ -243,10 +252,12 @@ async def _measure(folder: Path, parts: list[str], most: int, seconds: float) ->
             }
 
         if "recording" in parts:
-            recorded, alone = await fresh("recorded"), await fresh("alone", paced=False)
+            recorded, alone, timed = await fresh("recorded"), await fresh("alone", paced=False), await fresh("timed")
+            tune_the_interpreter()
             for _ in range(_ROUNDS):
                 for store in _STORES:
-                    await _recording(table, recorded[store], alone[store], store, seconds)
+                    await _recording(table, recorded[store], alone[store], store)
+                    await _added(table, timed[store], store, seconds)
         if "dead" in parts:
             await _dead(table, await fresh("empty", paced=False), await fresh("crowded", paced=False), most)
         if "pending" in parts:
@@ -264,7 +275,8 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         Path(folder).chmod(0o755)
-        table = asyncio.run(_measure(Path(folder), asked.parts or [*_PARTS], asked.pending, asked.seconds))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            table = runner.run(_measure(Path(folder), asked.parts or [*_PARTS], asked.pending, asked.seconds))
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
     sys.stdout.write(f"{os.cpu_count()} cores, load {load}; {BODY_BYTES} B bodies, fsync before acknowledging\n\n")
     sys.stdout.write(table.text())

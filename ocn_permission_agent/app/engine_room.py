@@ -88,7 +88,7 @@ class EngineRoom:
             await engine.watch.watcher.restore()
             opened.callback(self._keeping.detach)
             await self._keeping.attach(engine.database, engine.outbox, engine.recording, engine.shared)
-            _tune_the_interpreter()
+            tune_the_interpreter()
             self._put(engine, opened)
             try:
                 await self._work(engine)
@@ -149,7 +149,7 @@ class EngineRoom:
         self._engine = None
 
 
-def _tune_the_interpreter() -> None:
+def tune_the_interpreter() -> None:
     """Let the garbage collector look less often and not at what is here to stay, and let threads change hands sooner.
 
     A look at all that is known of the chain takes a second where a million agreements are known, and what is made for
