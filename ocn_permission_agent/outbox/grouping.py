@@ -7,7 +7,7 @@ by what the group has added to it.
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ocn_permission_agent.outbox.model import DeliveryState, PlannedDelivery
 from ocn_permission_agent.outbox.policy import DeliveryClass, brings_periods
@@ -50,8 +50,7 @@ class LockedLane:
     begins: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One planned delivery of a group. With `may_begin` its first attempt begins with it, if it is clear to leave."""
 
     prepared: Prepared
@@ -61,8 +60,7 @@ class Item:
     may_begin: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(NamedTuple):
     """What a lane had before a group came, as far as it matters to one item.
 
     `newest_at_us` is set if the newest copy has the same content; `alike` is the newest that has. `known`: this very

@@ -55,7 +55,7 @@ class SqliteOutbox(StoredOutbox):
             settings=settings,
             ledger=ledger,
             metrics=metrics,
-            means=_AllAtOnce(sql),
+            means=_AllAtOnce(sql, Sql.of("outbox", "sqlite", "groups")),
         )
         self._starting = Sql.of("outbox", "sqlite", "recording")
         self._starts, self._settles = self._start_all, self._settlements.settle
@@ -86,13 +86,14 @@ class SqliteOutbox(StoredOutbox):
 class _AllAtOnce:
     """A statement for all; see `settlement.Means`."""
 
-    def __init__(self, sql: Sql) -> None:
+    def __init__(self, sql: Sql, of_groups: Sql) -> None:
         self._sql = sql
+        self._of_groups = of_groups
 
     def standings(self, connection: Connection, group: Sequence[Settlement]) -> Iterator[Row | None]:
         rows = [(place, each.delivery.place.lane_id, each.delivery.id) for place, each in enumerate(group)]
         found: dict[int, dict[str, Any]] = {}
-        for cursor in run_many(connection, self._sql["standings"], rows):
+        for cursor in run_many(connection, self._of_groups["standings"], rows):
             for row in _READ_ROWS(cursor.fetchone()[0]):
                 if row["merged_body"] is not None:
                     row["merged_body"] = bytes.fromhex(row["merged_body"])

@@ -7,7 +7,7 @@ ids are given out here. Every copy is judged as on PostgreSQL (`grouping.py`).
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -43,16 +43,14 @@ class _Found(msgspec.Struct, array_like=True):
 _READ_FOUND = msgspec.json.Decoder(list[_Found]).decode
 
 
-@dataclass(frozen=True, slots=True)
-class ToPutDown:
+class ToPutDown(NamedTuple):
     """A plan, and towards whom an attempt may begin with it."""
 
     prepared: Prepared
     begin: Collection[Address] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PutDown:
+class PutDown(NamedTuple):
     """What each delivery of a plan turned out to be, and those whose first attempt has begun with it."""
 
     verdicts: Verdicts

@@ -40,7 +40,7 @@ PACE_SECONDS = 0.002
 _OF_A_COMMIT, _SLOWEST = 3, 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Job:
     """A piece of work, on its own or (`item`) together with others, and where its result is awaited."""
 

@@ -37,7 +37,7 @@ def test_nothing_is_there_for_postgresql_alone() -> None:
     assert set(_parts("both")) <= set(_parts("postgres"))
 
 
-#: one records copy by copy, the other group by group
+#: one finds lanes and takes ids from memory, the other locks what others may change too
 _OTHERWISE = [("outbox", "recording")]
 
 
