@@ -3,8 +3,8 @@
 Run: ``python -m benchmarks.store [recording] [dead] [pending] [--folder F] [--pending 1000000]`` – the folder should
 lie on the disk that is meant (default: the temporary folder). SQLite and PostgreSQL (a server of its own, one agent,
 everything on this machine) take turns in every round; every row is fsynced before it counts. Ratios compare what was
-measured in the same round. Event loop, garbage collector and threads are set as in the agent. Five minutes with a
-million pending.
+measured in the same round. The event loop is the agent's; for `recording` the garbage collector and the hand-over
+between threads are set as in the agent too. Five minutes with a million pending.
 
 =====================  =============================================================================================
 bare rows              2 kB into a table without anything, as a measure of the engine and the disk
