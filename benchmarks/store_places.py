@@ -18,9 +18,9 @@ from ocn_permission_agent.outbox.opening import outbox_on
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.store.database import Connection, Database
+from ocn_permission_agent.store.gathering import PACE_SECONDS
 from ocn_permission_agent.store.postgres import PostgresDatabase
 from ocn_permission_agent.store.sqlite import SqliteDatabase
-from ocn_permission_agent.store.writer import PACE_SECONDS
 from tests.postgres_server import PostgresServer
 
 _CUSTOMER = address("0x" + "c1" * 20)

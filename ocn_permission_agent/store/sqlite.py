@@ -12,11 +12,12 @@ from typing import TypeVar
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import StoreMismatch, StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.store.gathering import PACE_SECONDS
 from ocn_permission_agent.store.lock import take_lock
 from ocn_permission_agent.store.migrations import Migration, shipped_migrations
 from ocn_permission_agent.store.sqlite_connection import SqliteConnection
 from ocn_permission_agent.store.sqlite_migrations import migrate
-from ocn_permission_agent.store.writer import PACE_SECONDS, Writer
+from ocn_permission_agent.store.writer import Writer
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741  an item
@@ -26,6 +27,8 @@ BUSY_TIMEOUT_SECONDS = 5.0
 #: more than there are, so that none is ever compiled twice
 _CACHED_STATEMENTS = 512
 _CACHE_KIB = 16 * 1024
+#: of a new store: a request with a session of 2 kB leaves half of a page of 4096 unused, and each page is written twice
+_PAGE_BYTES = 8192
 #: STRICT tables
 _OLDEST_SQLITE = (3, 37, 0)
 
@@ -181,6 +184,7 @@ def _open_file(
             # WAL files get the permissions of the main file.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             writing = _connect(path, undo)
+            writing.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             writing.execute("PRAGMA journal_mode = WAL")
             writing.execute("PRAGMA synchronous = FULL")
             writing.execute("PRAGMA journal_size_limit = 67108864")

@@ -25,6 +25,7 @@ from typing import Any
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.store.gathering import PACE_SECONDS, Gathering
 from ocn_permission_agent.store.sqlite_connection import SqliteConnection
 
 #: does pieces of one kind, in the order in which they came; tells the outcome of each
@@ -32,12 +33,6 @@ Together = Callable[[SqliteConnection, Sequence[Any]], Sequence[Any]]
 
 #: pieces of one transaction, or a few more; bounds how long the first of a group waits for the last
 _GROUP_LIMIT = 1_000
-#: from one hand-over to the next, so that there are not many small commits where a few larger ones would do; what
-#: nobody waits for may wait for as long until others share its commit
-PACE_SECONDS = 0.002
-#: where the thread has to fight for the interpreter its commits take longer, and then fewer and larger ones are better
-#: for both sides: the pace is so many times what the last commit took, but no more than so many times the least pace
-_OF_A_COMMIT, _SLOWEST = 3, 5
 
 
 @dataclass(slots=True)
@@ -76,7 +71,7 @@ class Writer:
         connection: in autocommit mode, usable from any thread; the writer closes it.
         clock: measures the commit.
         metrics: takes `store_commit_seconds`.
-        pace_seconds: from one hand-over to the next, at least; up to five times as much under load, and 0 for no pace.
+        pace_seconds: see `Gathering`.
     """
 
     def __init__(
@@ -85,13 +80,8 @@ class Writer:
         self._connection = connection
         self._clock = clock
         self._metrics = metrics
-        self._pace_seconds = pace_seconds
         self._jobs: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
-        self._gathered: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
-        #: those in which what was gathered will be handed over as soon as its pace allows
-        self._hurried: set[asyncio.AbstractEventLoop] = set()
-        self._handed_over_at = 0.0
-        self._commit_took = 0.0
+        self._gathering: Gathering[_Job] = Gathering(self._jobs.put, pace_seconds=pace_seconds)
         self._undone: list[Callable[[], None]] = []
         self._to_make: list[str] = []
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
@@ -115,44 +105,31 @@ class Writer:
             told: gets its result in any case, in the loop; None where it failed.
             patient: nobody waits for it: it goes with the next that is not, or after a pause.
         """
-        loop = asyncio.get_running_loop()
-        return self._gather(_Job(work, None, None, loop, loop.create_future(), told), patient=patient)
+        return self._gather(work, None, None, told, patient=patient)
 
     def submit_together(
         self, together: Together, item: Any, told: Callable[[Any], None] | None = None, *, patient: bool = False
     ) -> asyncio.Future[Any]:
         """As `submit`, for an item that is done together with others of its kind, after all that is not."""
+        return self._gather(None, together, item, told, patient=patient)
+
+    def _gather(
+        self,
+        work: Callable[[SqliteConnection], Any] | None,
+        together: Together | None,
+        item: Any,
+        told: Callable[[Any], None] | None,
+        *,
+        patient: bool,
+    ) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
-        return self._gather(_Job(None, together, item, loop, loop.create_future(), told), patient=patient)
-
-    def _gather(self, job: _Job, *, patient: bool) -> asyncio.Future[Any]:
-        loop = job.loop
-        gathered = self._gathered.get(loop)
-        if gathered is None:
-            gathered = self._gathered[loop] = []
-        gathered.append(job)
-        if not patient and loop not in self._hurried:
-            self._hurried.add(loop)
-            wait = self._handed_over_at + self._pace() - loop.time()
-            if wait > 0:
-                loop.call_later(wait, self.hand_over)
-            else:
-                loop.call_soon(self.hand_over)
-        elif patient and len(gathered) == 1:
-            loop.call_later(self._pace_seconds, self.hand_over)
-        return job.result
-
-    def _pace(self) -> float:
-        return min(max(self._pace_seconds, _OF_A_COMMIT * self._commit_took), _SLOWEST * self._pace_seconds)
+        result = loop.create_future()
+        self._gathering.add(_Job(work, together, item, loop, result, told), patient=patient)
+        return result
 
     def hand_over(self) -> None:
         """Give the thread what was gathered in the running loop."""
-        loop = asyncio.get_running_loop()
-        self._hurried.discard(loop)
-        gathered = self._gathered.pop(loop, None)
-        if gathered is not None:
-            self._handed_over_at = loop.time()
-            self._jobs.put(gathered)
+        self._gathering.hand_over()
 
     def on_undone(self, told: Callable[[], None]) -> None:
         """See `database.Database.on_undone`."""
@@ -194,8 +171,8 @@ class Writer:
         outcomes = self._all_at_once(group)
         if outcomes is None:
             outcomes = self._one_by_one(group)
-        self._commit_took = self._clock.monotonic() - started
-        self._metrics.store_commit_seconds.observe(self._commit_took)
+        took = self._gathering.commit_took = self._clock.monotonic() - started
+        self._metrics.store_commit_seconds.observe(took)
         for loop in {job.loop for job in group}:
             done = [(job, outcome) for job, outcome in zip(group, outcomes, strict=True) if job.loop is loop]
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more

@@ -1,6 +1,7 @@
 """The engine on real files: what was acknowledged is there, what failed is not, and nobody waits for ever."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sqlite3
@@ -139,6 +140,23 @@ async def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
 
 def _modes(folder: Path) -> dict[str, int]:
     return {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize(("made_with", "page_bytes"), [(None, 8192), (4096, 4096)])
+async def test_only_a_new_store_gets_pages_for_two_sessions(
+    tmp_path: Path, made_with: int | None, page_bytes: int
+) -> None:
+    path = tmp_path / "agent.db"
+    if made_with is not None:
+        with contextlib.closing(sqlite3.connect(path)) as earlier:
+            earlier.execute(f"PRAGMA page_size = {made_with}")
+            earlier.execute("VACUUM")
+    database = await opened(path)
+    await add(database, "kept")
+    assert await texts(database) == ["kept"]
+    found = await database.read(lambda connection: connection.execute("PRAGMA page_size").fetchone()[0])
+    assert found == page_bytes
+    await database.close()
 
 
 async def test_a_second_agent_on_the_same_file_is_told_so(tmp_path: Path) -> None:

@@ -181,3 +181,44 @@ async def test_the_slower_a_commit_the_larger_the_next_group(tmp_path: Path, too
     assert store.commits == before + 2
     assert pace * least < loop.time() - handed_over_at < (pace + 20) * least
     await database.close()
+
+
+async def test_enough_does_not_wait_for_the_pace(tmp_path: Path) -> None:
+    metrics = Metrics()
+    database = await SqliteDatabase.open(
+        tmp_path / "agent.db", metrics=metrics, clock=SystemClock(), pace_seconds=3_600
+    )
+    store = Store(database, metrics)
+    await database.write(note("first"))
+    before = store.commits
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        for number in range(64):
+            group.create_task(database.write(note(f"{number}"), patient=number % 2 == 0))
+    assert store.commits == before + 1
+    await database.close()
+
+
+async def test_what_cannot_wait_takes_along_what_can(tmp_path: Path) -> None:
+    metrics = Metrics()
+    database = await SqliteDatabase.open(
+        tmp_path / "agent.db", metrics=metrics, clock=SystemClock(), pace_seconds=3_600
+    )
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        group.create_task(database.write(note("patient"), patient=True))
+        await asyncio.sleep(0.01)
+        group.create_task(database.write(note("hurried")))
+    assert Store(database, metrics).commits == 1
+    await database.close()
+
+
+async def test_what_has_left_does_not_hurry_what_comes_after_it(tmp_path: Path) -> None:
+    least, clock, metrics = 0.1, _Clock(), Metrics()
+    database = await SqliteDatabase.open(tmp_path / "agent.db", metrics=metrics, clock=clock, pace_seconds=least)
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(database.write(note("patient"), patient=True))
+        group.create_task(database.write(lambda _: clock.take(least)))
+    handed_over_after = loop.time()
+    await database.write(note("next"))
+    assert loop.time() - handed_over_after > 2 * least
+    await database.close()
