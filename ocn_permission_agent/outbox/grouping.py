@@ -5,7 +5,7 @@ by what the group has added to it.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -48,6 +48,11 @@ class LockedLane:
     added: list[tuple[int, bytes, int]] = field(default_factory=list)
     head: tuple[int, int] | None = None
     begins: bool = False
+
+    @property
+    def growth(self) -> tuple[int, int | None, int | None]:
+        """Of one to which something was added: its newest, and the first that is due, and since when."""
+        return self.added[-1][0], *(self.head or (None, None))
 
 
 class Item(NamedTuple):
@@ -151,11 +156,9 @@ class Grouping:
                 self._owe(item, delivery_id, envelope_id, conflict=verdict is Repetition.CONFLICT)
         return tuple(verdict for _, verdict in judged)
 
-    def grown(self) -> list[tuple[int, int, int | None, int | None]]:
-        """The lanes that have changed: its id, its newest, and the first that is due, and since when."""
-        return [
-            (lane.id, lane.added[-1][0], *(lane.head or (None, None))) for lane in self.lanes.values() if lane.added
-        ]
+    def grown(self) -> Iterator[LockedLane]:
+        """The lanes to which something was added."""
+        return (lane for lane in self.lanes.values() if lane.added)
 
     def _judge(self, item: Item, before: Before) -> Repetition:
         """Tell what a copy is to those before it in its lane; a repetition is noted here."""

@@ -176,7 +176,8 @@ class GroupRecording:
         if rows.envelopes:
             connection.execute(self._sql["add_envelopes"], _columns(rows.envelopes))
             tallies = [(*place, count) for place, count in rows.tallies.items()]
-            columns = [*_columns(rows.deliveries), *_columns(tallies), *_columns(grouping.grown())]
+            grown = [(lane.id, *lane.growth) for lane in grouping.grown()]
+            columns = [*_columns(rows.deliveries), *_columns(tallies), *_columns(grown)]
             connection.execute(self._sql["add_deliveries"], columns)
         if rows.duplicates:
             connection.execute(self._sql["add_duplicates"], _columns(rows.duplicates))

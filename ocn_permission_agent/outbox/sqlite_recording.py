@@ -216,11 +216,7 @@ class Recording:
         rows, sql = grouping.rows, self._sql
         connection.executemany(sql["add_envelopes"], rows.envelopes)
         connection.executemany(sql["add_lanes"], [_new_lane(grouping, item) for item in made.values()])
-        grown = [
-            (lane.id, lane.added[-1][0], *(lane.head or (None, None)), lane.begins)
-            for lane in grouping.lanes.values()
-            if lane.added and lane.newest_id
-        ]
+        grown = [(lane.id, *lane.growth, lane.begins) for lane in grouping.grown() if lane.newest_id]
         connection.executemany(sql["grow_lanes"], grown)
         connection.executemany(sql["add_deliveries"], rows.deliveries)
         connection.executemany(sql["add_tallies"], [(*place, count) for place, count in rows.tallies.items()])
@@ -257,8 +253,7 @@ def _new_lane(grouping: Grouping, item: Item) -> tuple[object, ...]:
         planned.customer_address,
         planned.owner,
         planned.object_id,
-        *(lane.head or (None, None)),
-        lane.added[-1][0],
+        *lane.growth,
         lane.begins,
     )
 

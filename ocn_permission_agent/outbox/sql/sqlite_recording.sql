@@ -66,7 +66,7 @@ INSERT INTO envelopes (id, copies, needed, recorded_at_us, customer, customer_ad
 SELECT * FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) WHERE column1 IS NOT NULL;
 
 -- name: add_lanes
-INSERT INTO lanes (id, key, channel_id, customer_address, owner, object_id, head_id, due_at_us, newest_id, in_flight)
+INSERT INTO lanes (id, key, channel_id, customer_address, owner, object_id, newest_id, head_id, due_at_us, in_flight)
 SELECT * FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) WHERE column1 IS NOT NULL;
 
 -- name: grow_lanes
