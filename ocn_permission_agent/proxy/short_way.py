@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from aiohttp import StreamReader
-from aiohttp.http import HttpVersion11, RawRequestMessage
+from aiohttp.http import HttpVersion, HttpVersion11
 
 from ocn_permission_agent.errors import RequestRefused, UpstreamError
 from ocn_permission_agent.net.node import NodeConnections
@@ -29,6 +29,35 @@ from ocn_permission_agent.proxy.passage import Crossed, Passage, Passages
 from ocn_permission_agent.proxy.refusals import Refusals, trouble_with_node
 from ocn_permission_agent.proxy.relay import Gathered, arrived, head_of, whole_answer
 from ocn_permission_agent.proxy.settings import ProxySettings
+
+
+class Head(Protocol):
+    """Of a request, as the parser gave it: aiohttp's `RawRequestMessage`, of which there are two, one in C."""
+
+    @property
+    def method(self) -> str:
+        """As received."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """The request's target."""
+        ...
+
+    @property
+    def version(self) -> HttpVersion:
+        """Of HTTP."""
+        ...
+
+    @property
+    def raw_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """In their order."""
+        ...
+
+    @property
+    def should_close(self) -> bool:
+        """Whether the platform wants no other answer on this connection."""
+        ...
 
 
 class Platform(Protocol):
@@ -98,11 +127,11 @@ class ShortWay:
         self.refusals = refusals
         self.draining = draining
 
-    def begin(self, message: RawRequestMessage, body: StreamReader, platform: Platform) -> "Crossing | Passage":
+    def begin(self, message: Head, body: StreamReader, platform: Platform) -> "Crossing | Passage":
         """Send a request to the node; or, with nothing of its body taken, tell what the long way begins with.
 
         Args:
-            message: its head, as the parser gave it.
+            message: its head.
             body: of which all is here.
             platform: gets the answer.
         """
@@ -115,9 +144,7 @@ class ShortWay:
             self.passages.end(passage)
             raise
 
-    def _sent(
-        self, passage: Passage, message: RawRequestMessage, body: StreamReader, platform: Platform
-    ) -> "Crossing | None":
+    def _sent(self, passage: Passage, message: Head, body: StreamReader, platform: Platform) -> "Crossing | None":
         asked = passage.asked = self._intake.read(
             method=message.method,
             target=message.path,
@@ -137,7 +164,7 @@ class ShortWay:
         crossing.send(asked, body.read_nowait(), self._answer_seconds)
         return crossing
 
-    def _is_plain(self, message: RawRequestMessage, asked: Asked, body: StreamReader) -> bool:
+    def _is_plain(self, message: Head, asked: Asked, body: StreamReader) -> bool:
         """Whether it goes to the node like most others do, with a body that is within the limit."""
         return not (
             asked.inert
