@@ -29,6 +29,7 @@ from ocn_permission_agent.app.supervise import supervise
 from ocn_permission_agent.app.surroundings import Surroundings
 from ocn_permission_agent.chain.scan import Report
 from ocn_permission_agent.clock import Clock
+from ocn_permission_agent.compiled import is_compiled
 from ocn_permission_agent.config import Config
 from ocn_permission_agent.consent.view import ConsentView
 from ocn_permission_agent.log import Log
@@ -206,6 +207,7 @@ class Agent:
         self._log.info(
             "agent.started",
             version=__version__,
+            compiled=is_compiled(),
             proxy=f"{host}:{port}",
             public_url=config.public_url,
             node=config.node.url,

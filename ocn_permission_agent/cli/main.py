@@ -14,6 +14,7 @@ from ocn_permission_agent.cli.contract_commands import agreement, service
 from ocn_permission_agent.cli.decision_commands import agreements_confirm, parties_confirm, stop
 from ocn_permission_agent.cli.delivery_commands import deliveries, explain
 from ocn_permission_agent.cli.index_commands import agreements, parties, services
+from ocn_permission_agent.compiled import is_compiled
 
 _CONFIG = click.option(
     "--config",
@@ -30,7 +31,9 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 fine, 1 failed, 2 bad usage or configuration.",
 )
-@click.version_option(__version__, "--version", prog_name="ocn-permission-agent")
+@click.version_option(
+    f"{__version__} (compiled)" if is_compiled() else __version__, "--version", prog_name="ocn-permission-agent"
+)
 def commands() -> None:
     """Copies a customer's OCPI requests to the services it agreed to on chain, and stops when it revokes."""
 
