@@ -1,20 +1,25 @@
-# The agent alone: no compiler, no development tools, no secrets; configuration and keys come from outside.
+# The agent alone, compiled: no compiler, no development tools, no secrets; configuration and keys come from outside.
 #
 #   docker build -t ocn-permission-agent .
 #   docker run -p 8080:8080 -v agent-data:/data -v ./agent.toml:/etc/ocn-permission-agent/agent.toml:ro \
 #       -v ./operator.key:/etc/ocn-permission-agent/operator.key:ro ocn-permission-agent
 
-FROM python:3.13-slim AS build
+# Not slim, for its C compiler; the same Debian as the slim one below.
+FROM python:3.13 AS build
 WORKDIR /build
-COPY requirements/uv.txt requirements/agent.txt requirements/
+COPY requirements/uv.txt requirements/agent.txt requirements/compile.txt requirements/
 RUN python -m venv /uv \
     && /uv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements/uv.txt \
     && python -m venv --without-pip /opt/agent \
     && /uv/bin/uv pip install --no-cache --python /opt/agent/bin/python --require-hashes --no-build \
-        -r requirements/agent.txt
-COPY pyproject.toml README.md LICENSE ./
+        -r requirements/agent.txt \
+    && python -m venv --without-pip /compile \
+    && /uv/bin/uv pip install --no-cache --python /compile/bin/python --require-hashes --no-build \
+        -r requirements/compile.txt
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY ocn_permission_agent/ ocn_permission_agent/
-RUN /uv/bin/uv pip install --no-cache --python /opt/agent/bin/python --no-deps --compile-bytecode .
+RUN HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 /compile/bin/python -m hatchling build -t wheel -d /wheel \
+    && /uv/bin/uv pip install --no-cache --python /opt/agent/bin/python --no-deps --compile-bytecode /wheel/*.whl
 
 FROM python:3.13-slim
 LABEL org.opencontainers.image.title="ocn-permission-agent" \
