@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: help demo test nightly lint format types bench lock clean
+.PHONY: help demo test test-compiled nightly lint format types bench lock clean
 
 help:
 	@echo "make demo     the sandbox network on this machine, its story told live (Ctrl-C ends it)"
 	@echo "make test     linters, types and all tests"
-	@echo "make nightly  the longer proofs"
-	@echo "make bench    ratios against well-known programs (needs nginx and wrk)"
+	@echo "make nightly  the longer proofs, and all tests against the compiled modules"
+	@echo "make bench    ratios against well-known programs (needs nginx and wrk), compiled; COMPILED=0: not"
 	@echo "make lock     renew requirements/*.txt from pyproject.toml"
 
 # --- set-up: one virtual environment, installed from the hashed lock -------------------------------------------------
@@ -41,7 +41,13 @@ test: $(VENV)/dev.stamp lint types
 
 # --- for those who work on the agent ----------------------------------------------------------------------------------
 
-nightly: $(VENV)/dev.stamp
+# in a copy of this folder with extension modules beside their sources: needs a C compiler and Python's headers
+IN_COMPILED := $(BIN)/python -m tests.compiled_tree $(CURDIR)/$(BIN)/python -m
+
+test-compiled: $(VENV)/dev.stamp
+	$(IN_COMPILED) pytest -m "not nightly" --numprocesses=2 --dist=loadscope $(PYTEST)
+
+nightly: $(VENV)/dev.stamp test-compiled
 	$(BIN)/pytest -m nightly --timeout=7200 $(PYTEST)
 
 lint: $(VENV)/dev.stamp
@@ -57,14 +63,17 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# what the container runs
+COMPILED ?= 1
 bench: $(VENV)/dev.stamp
-	$(BIN)/python -m benchmarks
+	$(if $(filter 0,$(COMPILED)),$(BIN)/python -m,$(IN_COMPILED)) benchmarks
 
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
 lock: $(UV)
 	$(COMPILE) pyproject.toml -o requirements/agent.txt
 	$(COMPILE) --extra demo pyproject.toml -o requirements/demo.txt
+	$(COMPILE) --extra compile pyproject.toml -o requirements/compile.txt
 	$(COMPILE) --extra dev pyproject.toml -o requirements/dev.txt
 	$(COMPILE) tests/peers/extrawest/requirements.in -o tests/peers/extrawest/requirements.txt
 

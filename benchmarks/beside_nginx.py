@@ -19,6 +19,7 @@ from benchmarks.load import load
 from benchmarks.nginx import a_fixed_node, a_front
 from benchmarks.wrk import burst
 from ocn_permission_agent.clock import SystemClock
+from ocn_permission_agent.compiled import is_compiled
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.sandbox.parties.objects import a_session
 from ocn_permission_agent.sandbox.story.agent import AgentProcess
@@ -132,7 +133,16 @@ async def _place() -> AsyncIterator[_Place]:
             async with a_bare_agent(
                 folder=folder / "agent", node_url=node_url, customer=CUSTOMER, clock=SystemClock(), changed=_CHANGED
             ) as agent:
+                _refuse_another_build(agent)
                 yield _Place(folder, node_url, nginx_url, mirror_url, agent)
+
+
+def _refuse_another_build(agent: AgentProcess) -> None:
+    """What is measured must be what the machine's line says, not what another folder has."""
+    lines = agent.files.log.read_bytes().splitlines()
+    compiled = next(msgspec.json.decode(line)["compiled"] for line in lines if b'"agent.started"' in line)
+    if compiled != is_compiled():
+        raise RuntimeError(f"the agent is {'' if compiled else 'not '}compiled, and the benchmark is otherwise")
 
 
 async def _throughput(place: _Place, kinds: Sequence[str], seconds: float, *, kept: bool) -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import nginx
+from ocn_permission_agent.compiled import is_compiled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,8 @@ def machine() -> str:
     load = os.getloadavg()[0]
     return (
         f"{cores} cores ({', '.join(sorted(models)) or platform.machine()}), load {load:.1f} before the start, "
-        f"Linux {platform.release()}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
+        f"Linux {platform.release()}, Python {platform.python_version()}, "
+        f"the agent {'compiled' if is_compiled() else 'pure Python'}, SQLite {sqlite3.sqlite_version}, "
         f"{nginx.version()}"
     )
 
