@@ -15,11 +15,10 @@ from typing import Any
 from ocn_permission_agent.cli.main import main
 from ocn_permission_agent.clock import SystemClock
 from ocn_permission_agent.outbox.courier import Courier
+from ocn_permission_agent.outbox.intents import Intents
+from ocn_permission_agent.outbox.recorder import Recorder
 from ocn_permission_agent.outbox.sqlite import SqliteOutbox
 from ocn_permission_agent.outbox.tidying import Tidying
-from ocn_permission_agent.proxy.copier import Copier
-from ocn_permission_agent.proxy.held import Held
-from ocn_permission_agent.proxy.passage import Passages
 from ocn_permission_agent.store import migrations, sqlite, sqlite_migrations, writer
 from ocn_permission_agent.store.migrations import Migration
 
@@ -101,11 +100,12 @@ def arm(point: str, bomb: Bomb) -> None:
         KeyError: there is no such point.
     """
     places: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
-        "before_forward": (Passages, "sent", bomb.before_plain),
-        "after_node_answered": (Copier, "record", bomb.before),
+        # none is in a module that may be compiled: there nobody would look at what is put in its place
+        "before_forward": (Intents, "begin", bomb.after_plain),
+        "after_node_answered": (Recorder, "record", bomb.before),
         "before_commit": (writer.Writer, "_commit", bomb.before_plain),
         "after_commit": (writer, "_resolve", bomb.before_plain),
-        "before_answer": (Held, "record", bomb.after),
+        "before_answer": (Recorder, "record", bomb.after),
         "after_claim": (SqliteOutbox, "claim", bomb.after),
         "after_service_answered": (Courier, "send", bomb.after),
         "before_settle": (SqliteOutbox, "settle", bomb.before),
