@@ -24,6 +24,7 @@ FOLDER = Path(__file__).parent
 CACHE = FOLDER.parents[2] / ".cache" / "venv" / "extrawest"
 _LIMIT_SECONDS = 90
 _START_SECONDS = 30.0
+_NEWEST_PYTHON = (3, 12)
 
 
 class ExtrawestMissing(Exception):
@@ -34,8 +35,10 @@ def install() -> Path:
     """Install it unless it is there; returns its interpreter.
 
     Raises:
-        ExtrawestMissing: uv is not here, or cannot install it for this Python.
+        ExtrawestMissing: uv is not here, or it cannot be had for this Python.
     """
+    if sys.version_info[:2] > _NEWEST_PYTHON:
+        raise ExtrawestMissing("extrawest-ocpi brings a pydantic that Python 3.13 and later cannot run")
     lock = FOLDER / "requirements.txt"
     python, installed = CACHE / "env" / "bin" / "python", CACHE / "installed.txt"
     with alone_in(CACHE):
