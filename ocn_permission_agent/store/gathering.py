@@ -5,6 +5,7 @@ event loop for each. So there is a pace; but a group that is large enough does n
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -43,7 +44,7 @@ class Gathering(Generic[J]):
         self._take = take
         self._pace_seconds = pace_seconds
         self._waiting: dict[asyncio.AbstractEventLoop, _Waiting[J]] = {}
-        self._handed_over_at = 0.0
+        self._handed_over_at = -math.inf
         #: seconds that the last commit took; told by the thread
         self.commit_took = 0.0
 

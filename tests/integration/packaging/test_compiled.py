@@ -17,7 +17,7 @@ from ocn_permission_agent.compiled import is_compiled
 from tests.compiled_tree import PACKAGE, ROOT, NotCompiled, build, environ, make_tree, modules, wheel
 from tests.peers.presence import missing
 
-pytestmark = pytest.mark.skipif(is_compiled(), reason="this is about making what runs here already")
+pytestmark = pytest.mark.skipif(is_compiled(), reason="compiled here already; making it is tested where it is not")
 
 #: what of the suite tells most about the modules that are compiled, in a minute
 MOST_TELLING = (
