@@ -13,7 +13,6 @@ from ocn_permission_agent.store.sqlite import SqliteDatabase
 from ocn_permission_agent.store.sqlite_connection import SqliteConnection
 from tests.fakes import FakeClock
 
-
 #: longer than any machine has been up, with which the clock of a loop may begin
 _NEVER = 1e9
 
