@@ -7,19 +7,15 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.compiled_tree import ROOT, build
+
 PACKAGE = ROOT / "ocn_permission_agent"
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)],
-        check=True,
-        capture_output=True,
-        timeout=100,
-    )
+    build(folder, compiled=False)
     return next(folder.glob("*.whl"))
 
 
