@@ -43,6 +43,9 @@ class Carrier:
         self.closed_to: set[Party] = set()
 
     async def prepare(self, delivery: Delivery) -> Ready | Decision:
+        return self.prepare_at_once(delivery)
+
+    def prepare_at_once(self, delivery: Delivery) -> Ready:
         self.active[delivery.provider] += 1
         return cast("Ready", Prepared(delivery))
 

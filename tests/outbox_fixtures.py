@@ -223,6 +223,9 @@ class SameVersion:
         self._version = version
         self._then = then
 
+    def known_of(self, route: ProviderRoute) -> NodeVersion | None:
+        return self._version
+
     async def version_of(self, route: ProviderRoute) -> NodeVersion | None:
         return self._version
 

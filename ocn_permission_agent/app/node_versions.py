@@ -74,26 +74,41 @@ class NodeVersions:
         self._known: dict[str, _Known] = {}
         self._doubted: NodeVersion | None = None
 
+    def known_of(self, route: ProviderRoute) -> NodeVersion | None:
+        """The version of the node at the end of a route; None if it has to be asked, or was asked in vain."""
+        if route.own:
+            if self._configured is not None:
+                return self._configured
+            seen = self._seen()
+            if seen is not None and seen is not self._doubted:
+                return seen
+        answered = self._answered(self._base(route))
+        return None if answered is None else answered.version
+
     async def version_of(self, route: ProviderRoute) -> NodeVersion | None:
-        """The version of the node at the end of a route; None while it is unclear."""
-        if not route.own:
-            return await self._probed(route.domain.rstrip("/"), self._remote_transport)
-        if self._configured is not None:
-            return self._configured
-        seen = self._seen()
-        if seen is not None and seen is not self._doubted:
-            return seen
-        return await self._probed(self._own_url, self._own_transport)
+        """The same, asked if need be; None while it is unclear."""
+        known = self.known_of(route)
+        if known is not None:
+            return known
+        return await self._probed(self._base(route), self._own_transport if route.own else self._remote_transport)
 
     def forget(self, route: ProviderRoute) -> None:
         """What was known of a node may be wrong: it is asked itself, next time. What is configured stays."""
         if route.own:
             self._doubted = self._seen()
-        self._known.pop(self._own_url if route.own else route.domain.rstrip("/"), None)
+        self._known.pop(self._base(route), None)
+
+    def _base(self, route: ProviderRoute) -> str:
+        return self._own_url if route.own else route.domain.rstrip("/")
+
+    def _answered(self, base: str) -> _Known | None:
+        """What was learnt not too long ago."""
+        known = self._known.get(base)
+        return known if known is not None and self._clock.monotonic() < known.until else None
 
     async def _probed(self, base: str, transport: Transport) -> NodeVersion | None:
-        known = self._known.get(base)
-        if known is not None and self._clock.monotonic() < known.until:
+        known = self._answered(base)
+        if known is not None:
             return known.version
         version = await self._probe(base, transport) if base else None
         lasts = _UNCLEAR_SECONDS if version is None else REMEMBERED_SECONDS

@@ -80,8 +80,12 @@ class Transport(Protocol):
 class Versions(Protocol):
     """Knows whose text a node reads."""
 
+    def known_of(self, route: ProviderRoute) -> NodeVersion | None:
+        """The version of the node at the end of a route; None if it has to be asked."""
+        ...
+
     async def version_of(self, route: ProviderRoute) -> NodeVersion | None:
-        """The version of the node at the end of a route; None while it is unclear, then nothing is sent."""
+        """The same, asked if need be; None while it is unclear, then nothing is sent."""
         ...
 
     def forget(self, route: ProviderRoute) -> None:
@@ -153,8 +157,31 @@ class Courier:
             fresh=self._view.fresh,
         )
 
+    def prepare_at_once(self, delivery: Delivery) -> Ready | Decision | None:
+        """As `prepare`; None where something would have to be waited for."""
+        if len(delivery.envelope.request.body) > _WRITTEN_AT_ONCE_BYTES:
+            return None
+        where: ForNode | DirectRoute | None = self._settings.of(delivery.provider).direct
+        if where is None:
+            where = self._known_node(delivery)
+        if where is None:
+            return None
+        return self.judge(delivery) or self._writer.written(delivery, where)
+
+    def _known_node(self, delivery: Delivery) -> ForNode | None:
+        """How its provider's node takes a message, as far as that is known already."""
+        route = self._view.index.route_to(delivery.provider_address)
+        if route is None or not (route.own or route.domain):
+            return None
+        version = self._versions.known_of(route)
+        signed = self._signing.known(delivery.provider, delivery.provider_address)
+        return None if version is None or signed is None else ForNode(route=route, version=version, signed=signed)
+
     async def prepare(self, delivery: Delivery) -> Ready | Decision:
         """A signed message for the node of the provider, or why there is none."""
+        ready = self.prepare_at_once(delivery)
+        if ready is not None:
+            return ready
         direct = self._settings.of(delivery.provider).direct
         if direct is not None:
             return self.judge(delivery) or await self._written(delivery, direct)

@@ -5,7 +5,7 @@
     claim ──▶ prepare ──▶ start ──▶ send ──▶ settle ──▶ next in the lane
     (disk)      │         (disk)             (disk)
                 ├── withdrawn, held, parked: settle at once
-    board ──▶ prepare ────────────▶ send         what was recorded, claimed and started at once (express.py)
+    board ──▶ depart: prepare ────▶ send         what was recorded, claimed and started at once (express.py)
 
 The middle of it is journey.py. At most one delivery of a lane is in flight, and lanes do not wait for each other. Each
 store call of many deliveries shares its commit with those of the others. Who dies between start and settle leaves an
@@ -17,7 +17,7 @@ by `start` or `settle` (`LeaseLost`): what it was about to do is dropped, for so
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime, timedelta
 
 from ocn_permission_agent.clock import Clock
@@ -25,6 +25,7 @@ from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.log import Log
 from ocn_permission_agent.metrics import Metrics
+from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.journey import Carrier, Journey
 from ocn_permission_agent.outbox.model import CopyPlan, Delivery
 from ocn_permission_agent.outbox.report import Report
@@ -32,11 +33,14 @@ from ocn_permission_agent.outbox.room import Room
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.stopwatch import Stopwatch
 from ocn_permission_agent.outbox.store import OutboxStore
+from ocn_permission_agent.outbox.writing import Ready
 
 #: the loop looks at the store at least this often, whoever forgot to wake it
 _LONGEST_NAP_SECONDS = 30.0
 #: a probe that is due but cannot be made yet is looked at again after this
 _SHORTEST_NAP_SECONDS = 1.0
+#: so many are prepared at once; nobody waits for the loop much longer than a millisecond
+_DEPART_TOGETHER = 32
 #: a clock that is put back by less is not minded
 _CLOCK_TOLERANCE = timedelta(seconds=2)
 
@@ -91,6 +95,8 @@ class Dispatcher:
         self._tasks: dict[asyncio.Task[None], Delivery] = {}
         self._leases_checked = clock.monotonic()
         self._room = Room(settings)
+        #: has begun, and departs in the next turn of the loop
+        self._boarded: list[Delivery] = []
         #: taken for copies that are being recorded
         self._seats = 0
         #: where deliveries run, once what was left behind is claimed; None while nothing may begin
@@ -125,7 +131,7 @@ class Dispatcher:
                     await self._hurry_held(now)
                     await self._keep_leases(group, now, began)
                     for delivery in await self._claim(now, began):
-                        self._begin(group, delivery)
+                        self._begin(group, delivery, self._journey.deliver(delivery))
                     self._group = group
                     # Whoever was woken meanwhile looks again anyway.
                     seconds = 0.0 if self._woken.is_set() else await self._nap_seconds(now, began)
@@ -203,22 +209,48 @@ class Dispatcher:
         return seats
 
     def board(self, seats: tuple[Address, ...], begun: tuple[Delivery, ...]) -> None:
-        """See `express.Sender`. What has begun when nothing may leave any more is for `recover` to find."""
-        group = self._group
+        """See `express.Sender`. All that boards in one turn of the loop departs together, in the next."""
+        if begun:
+            if not self._boarded:
+                asyncio.get_running_loop().call_soon(self._depart)
+            self._boarded.extend(begun)
         unused = list(seats)
-        if group is not None:
-            for delivery in begun:
-                unused.remove(delivery.provider_address)
-                self._begin(group, delivery, started=True)
+        for delivery in begun:
+            unused.remove(delivery.provider_address)
         for address in unused:
             self._room.give_back(address)
-        self._seats -= len(seats)
+        self._seats -= len(unused)
         self._rest()
 
-    def _begin(self, group: asyncio.TaskGroup, delivery: Delivery, *, started: bool = False) -> None:
+    def _depart(self) -> None:
+        """Each step is taken for all before the next: what a processor has at hand serves the whole of a group.
+
+        What has begun when nothing may leave any more is for `recover` to find.
+        """
+        boarded, self._boarded = self._boarded[:_DEPART_TOGETHER], self._boarded[_DEPART_TOGETHER:]
+        if self._boarded:
+            asyncio.get_running_loop().call_soon(self._depart)
+        self._seats -= len(boarded)
+        group = self._group
+        if group is None:
+            for delivery in boarded:
+                self._room.give_back(delivery.provider_address)
+        else:
+            prepared = [self._prepared(delivery) for delivery in boarded]
+            for delivery, ready in zip(boarded, prepared, strict=True):
+                self._begin(group, delivery, self._journey.deliver_begun(delivery, ready))
+        self._rest()
+
+    def _prepared(self, delivery: Delivery) -> Ready | Decision | None:
+        try:
+            return self._courier.prepare_at_once(delivery)
+        except Exception:  # noqa: BLE001  it will be met again, by one on its own
+            return None
+
+    def _begin(self, group: asyncio.TaskGroup, delivery: Delivery, journey: Coroutine[None, None, None]) -> None:
         self._stopwatch.began(delivery)
         self._idle.clear()
-        task = group.create_task(self._journey.deliver(delivery, started=started), name=f"delivery {delivery.id}")
+        task = group.create_task(journey, name=f"delivery {delivery.id}")
         self._tasks[task] = delivery
         task.add_done_callback(self._ended)
 

@@ -36,6 +36,10 @@ _STORE_PAUSES_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 class Carrier(Protocol):
     """The courier, as the dispatcher needs it."""
 
+    def prepare_at_once(self, delivery: Delivery) -> Ready | Decision | None:
+        """As `prepare`; None where something would have to be waited for."""
+        ...
+
     async def prepare(self, delivery: Delivery) -> Ready | Decision:
         """A message, or why there is none."""
         ...
@@ -88,10 +92,18 @@ class Journey:
         self._stopwatch = stopwatch
         self._on_more = on_more
 
-    async def deliver(self, delivery: Delivery, *, started: bool) -> None:
-        """Take it as far as it goes now; `started` if its attempt has begun already."""
+    async def deliver(self, delivery: Delivery) -> None:
+        """Take one that was claimed as far as it goes now."""
         try:
-            await (self._send_begun(delivery) if started else self._deliver_held(delivery))
+            await self._deliver_held(delivery)
+        except LeaseLost as error:
+            self._report.lease_lost(delivery, str(error))
+            self._on_more()
+
+    async def deliver_begun(self, delivery: Delivery, prepared: Ready | Decision | None) -> None:
+        """The same for one whose attempt has begun already, and what `prepare_at_once` has given."""
+        try:
+            await self._send_begun(delivery, prepared)
         except LeaseLost as error:
             self._report.lease_lost(delivery, str(error))
             self._on_more()
@@ -104,8 +116,9 @@ class Journey:
         except LeaseLost as error:
             self._report.lease_lost(left_behind.delivery, str(error))
 
-    async def _send_begun(self, delivery: Delivery) -> None:
-        ready = await self._courier.prepare(delivery)
+    async def _send_begun(self, delivery: Delivery, prepared: Ready | Decision | None) -> None:
+        # A turn of the loop lies between: consent is that of this moment.
+        ready = await self._courier.prepare(delivery) if prepared is None else self._courier.judge(delivery) or prepared
         if isinstance(ready, Decision):
             await self._settle_unsent(delivery, ready, attempt=not_sent(self._clock.now(), ready))
         else:

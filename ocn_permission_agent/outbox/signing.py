@@ -38,16 +38,23 @@ class Signing:
         self._learnt: set[Address] = set()
         self._loaded = memory is None
 
-    async def wanted(self, provider: Party, provider_address: Address) -> bool:
-        """Whether the next message to the provider is to be signed."""
+    def known(self, provider: Party, provider_address: Address) -> bool | None:
+        """Whether the next message to the provider is to be signed; None before the memory was read."""
         match self._settings.of(provider).notary:
             case NotaryUse.ALWAYS:
                 return True
             case NotaryUse.NEVER:
                 return False
             case NotaryUse.AUTO:
-                await self._load()
-                return provider_address in self._learnt
+                return provider_address in self._learnt if self._loaded else None
+
+    async def wanted(self, provider: Party, provider_address: Address) -> bool:
+        """The same; the memory is read if need be, and does without while it cannot be."""
+        known = self.known(provider, provider_address)
+        if known is None:
+            await self._load()
+            known = provider_address in self._learnt
+        return known
 
     async def learn(self, provider: Party, provider_address: Address) -> bool:
         """The provider, or its node, wants signatures; whether they will be made from now on."""

@@ -102,7 +102,7 @@ class Writer:
 
         Args:
             work: the piece.
-            told: gets its result in any case, in the loop; None where it failed.
+            told: gets its result in any case, in the loop, after all futures of the group; None where it failed.
             patient: nobody waits for it: it goes with the next that is not, or after a pause.
         """
         return self._gather(work, None, None, told, patient=patient)
@@ -267,13 +267,14 @@ def _unavailable(error: Exception) -> StoreUnavailable:
 
 
 def _resolve(done: list[tuple[_Job, Any]]) -> None:
+    """Those who wait go on first, then others are told: what they begin with it can wait for longer."""
     for job, outcome in done:
-        failed = isinstance(outcome, _Failed)
-        if job.told is not None:
-            job.told(None if failed else outcome)
         if job.result.done():
             continue
-        if failed:
+        if isinstance(outcome, _Failed):
             job.result.set_exception(outcome.error)
         else:
             job.result.set_result(outcome)
+    for job, outcome in done:
+        if job.told is not None:
+            job.told(None if isinstance(outcome, _Failed) else outcome)
