@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from ocn_permission_agent.ocpi.request import OcpiRequest
+from ocn_permission_agent.outbox.after_attempt import withdrawn
 from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery, DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.settlement import OneByOne
+from ocn_permission_agent.outbox.writing import Ready
 from ocn_permission_agent.store.database import Connection
 from ocn_permission_agent.store.sql import Sql
 from tests.fakes import FakeClock
@@ -151,6 +153,84 @@ async def test_a_copy_leaves_at_once_and_is_delivered(tmp_path: Path) -> None:
         await it.rest()
         assert [each.attempts for each in it.carrier.begun] == [1, 1]
         assert await states(it) == {"delivered": 2}
+
+
+async def test_all_that_boards_in_a_turn_is_prepared_before_any_of_it_is_sent(tmp_path: Path) -> None:
+    clock = FakeClock()
+    prepared: list[int] = []
+
+    async def ending(_: Delivery) -> Attempt:
+        prepared.append(it.carrier.active[BILLING])
+        return an_attempt(AttemptVerdict.ACCEPTED, at=clock.now(), seconds=0, ocpi_status=1000)
+
+    async with dispatching(tmp_path, ending, clock=clock) as it:
+        await it.rest()
+        async with asyncio.TaskGroup() as group:
+            for number in range(3):
+                group.create_task(it.express.record(a_plan(cdr(f"c{number}"), BILLING, at=clock.now())))
+        await it.rest()
+        assert prepared[0] == 3
+        assert await states(it) == {"delivered": 3}
+
+
+async def test_more_than_depart_together_follow_in_the_next_turn(tmp_path: Path) -> None:
+    clock, most = FakeClock(), 0
+
+    async def ending(_: Delivery) -> Attempt:
+        nonlocal most
+        most = max(most, it.carrier.active[BILLING])
+        return an_attempt(AttemptVerdict.ACCEPTED, at=clock.now(), seconds=0, ocpi_status=1000)
+
+    settings = DeliverySettings(max_in_flight=100, max_rate=1_000)
+    async with dispatching(tmp_path, ending, settings, clock=clock) as it:
+        await it.rest()
+        async with asyncio.TaskGroup() as group:
+            for number in range(80):
+                group.create_task(it.express.record(a_plan(cdr(f"c{number}"), BILLING, at=clock.now())))
+        await it.rest()
+        assert await states(it) == {"delivered": 80}
+        assert [each.attempts for each in it.carrier.begun] == [1] * 80
+        assert most < 80
+
+
+async def test_consent_that_ends_after_the_message_was_written_keeps_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    async with dispatching(tmp_path, accepting(clock), clock=clock) as it:
+        it.waiting.add(BILLING)  # what was prepared and is not sent counts as under way for ever
+        await it.rest()
+        monkeypatch.setattr(it.carrier, "judge", lambda _: withdrawn("C5: revoked", now=clock.now()))
+        await it.express.record(a_plan(cdr(), BILLING, at=clock.now()))
+        await it.rest()
+        assert it.carrier.active[BILLING] == 1, "it was prepared"
+        assert it.carrier.begun == []
+        assert await states(it) == {"withdrawn": 1}
+
+
+async def test_one_that_cannot_be_prepared_with_others_goes_its_own_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    async with dispatching(tmp_path, accepting(clock), clock=clock) as it:
+        await it.rest()
+        prepare = it.carrier.prepare_at_once
+
+        def not_the_first(delivery: Delivery) -> Ready:
+            if delivery.lane.object_id == "c0":
+                raise LookupError("on purpose")
+            return prepare(delivery)
+
+        async def on_its_own(delivery: Delivery) -> Ready:
+            return prepare(delivery)
+
+        monkeypatch.setattr(it.carrier, "prepare_at_once", not_the_first)
+        monkeypatch.setattr(it.carrier, "prepare", on_its_own)
+        async with asyncio.TaskGroup() as group:
+            for number in range(3):
+                group.create_task(it.express.record(a_plan(cdr(f"c{number}"), BILLING, at=clock.now())))
+        await it.rest()
+        assert await states(it) == {"delivered": 3}
 
 
 async def test_what_waits_in_its_lane_is_not_passed(tmp_path: Path) -> None:

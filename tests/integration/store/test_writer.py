@@ -89,6 +89,20 @@ async def test_the_result_is_told_though_nobody_waits_any_more(store: Store) -> 
     assert told == ["done"]
 
 
+async def test_all_who_wait_go_on_before_what_any_of_them_begins(store: Store) -> None:
+    order: list[str] = []
+    loop = asyncio.get_running_loop()
+
+    async def write(number: int) -> None:
+        await store.database.write(note(str(number)), lambda _: loop.call_soon(order.append, "begun") and None)
+        order.append("goes on")
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(3):
+            group.create_task(write(number))
+    assert order == ["goes on"] * 3 + ["begun"] * 3
+
+
 async def test_a_failure_is_told_as_nothing(store: Store) -> None:
     told: list[object] = []
     with pytest.raises(StoreUnavailable):

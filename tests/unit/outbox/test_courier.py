@@ -174,6 +174,26 @@ async def test_a_copy_is_addressed_to_the_provider_and_signed_by_the_operator() 
     assert ready.headers["Content-Type"] == "application/json"
 
 
+async def test_what_has_to_be_waited_for_is_not_prepared_at_once() -> None:
+    small, large = session(), session(body=b'{"id":"s1","x":"' + b"x" * 9_000 + b'"}')
+
+    def at_once(setting: Setting, request: OcpiRequest) -> Ready | Decision | None:
+        return setting.courier.prepare_at_once(a_delivery(request, at=setting.clock.now()))
+
+    setting = Setting()
+    assert at_once(setting, small) is None, "nobody knows yet whether the provider wants signatures"
+    ready = await setting.ready(small)
+    found = at_once(setting, small)
+    assert isinstance(found, Ready)
+    assert (found.body, found.url) == (ready.body, ready.url)
+    assert at_once(setting, large) is None, "it takes too long to be written"
+    setting.view.fresh = False
+    assert isinstance(at_once(setting, small), Decision)
+    unclear = Setting(version=None)
+    await unclear.prepare(small)
+    assert at_once(unclear, small) is None, "the node has to be asked"
+
+
 async def test_each_attempt_has_a_request_id_of_its_own_and_the_same_bytes() -> None:
     setting = Setting()
     first, second = await setting.ready(session()), await setting.ready(session())
