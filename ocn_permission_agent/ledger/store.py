@@ -86,6 +86,8 @@ class LedgerStore:
             rows.append((customer, number, _us(outcome.ended_at), salt, text, committed, link))
         connection.executemany(self._sql["add_entry"], rows)
         connection.execute(self._sql["chain_has_grown"], (number, link, customer))
+        if chain is None or chain["oldest_ended_at_us"] is None:
+            connection.execute(self._sql["chain_has_an_oldest"], (_us(outcomes[0].ended_at), customer))
 
     async def customers(self) -> tuple[str, ...]:
         """Addresses of those who have a chain."""

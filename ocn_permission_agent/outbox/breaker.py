@@ -15,7 +15,6 @@ the others.
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Self
 
 from ocn_permission_agent.outbox.model import Attempt
 from ocn_permission_agent.outbox.retry import jittered, pause_seconds
@@ -39,10 +38,9 @@ class Breaker:
         """Whether its deliveries wait for the provider itself."""
         return self.paused_since is not None
 
-    @classmethod
-    def closed(cls) -> Self:
-        """The provider answers."""
-        return cls()
+
+#: the provider answers
+_CLOSED = Breaker()
 
 
 def after_attempt_at(breaker: Breaker, attempt: Attempt, *, settings: DeliverySettings, spread: float) -> Breaker:
@@ -56,7 +54,7 @@ def after_attempt_at(breaker: Breaker, attempt: Attempt, *, settings: DeliverySe
     """
     shut = attempt.unreachable or attempt.signature_refused
     if attempt.http_status is not None and not shut:
-        return Breaker.closed()
+        return breaker if breaker == _CLOSED else _CLOSED
     if not shut and not breaker.paused:
         return breaker
     if breaker.paused_since is not None and attempt.started_at < breaker.paused_since:

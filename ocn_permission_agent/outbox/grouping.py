@@ -235,10 +235,11 @@ def _is_clear(scope: Scope, lane: LockedLane, now_us: int) -> bool:
 
 def _alike(prepared: Prepared, lane: LockedLane, before: Before) -> Earlier | None:
     """The newest copy with the same content, as far back as it matters."""
-    since = since_us(prepared)
     for delivery_id, digest, at_us in reversed(lane.added):
-        newest = delivery_id == lane.added[-1][0]
-        if digest == prepared.digest and (newest or (since is not None and at_us >= since)):
+        if digest != prepared.digest:
+            continue
+        since = since_us(prepared)
+        if delivery_id == lane.added[-1][0] or (since is not None and at_us >= since):
             return Earlier(delivery_id=delivery_id, recorded_at=from_us(at_us))
     if before.newest_at_us is not None and not lane.added:
         return Earlier(delivery_id=lane.newest_id, recorded_at=from_us(before.newest_at_us))

@@ -1,14 +1,14 @@
 """What became of a delivery, for the ledger of disclosures. Pure."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from ocn_permission_agent.outbox.gaps import Gap
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """One end of one delivery, in the texts of the store.
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One end of one delivery, in the texts of the store; of a kind that is quickly made.
 
     `outcome` is the state it ended in. `body` is the customer's original; the ledger keeps its hash only. `sent_as` is
     the method it was sent with where that is not the customer's own request. `started_at` is when its newest attempt

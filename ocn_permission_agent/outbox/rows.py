@@ -15,7 +15,7 @@ from ocn_permission_agent.outbox.outcome import Outcome
 from ocn_permission_agent.outbox.store import Scope
 from ocn_permission_agent.store.database import Row
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 #: looked up in a dictionary, for an enum takes far longer to find its member
 _KINDS = {each.value: each for each in RouteKind}
@@ -28,12 +28,12 @@ _QUERY = msgspec.json.Decoder(tuple[tuple[str, str], ...])
 
 def to_us(instant: datetime) -> int:
     """Whole microseconds since 1970."""
-    return (instant - _EPOCH) // _MICROSECOND
+    return (instant - EPOCH) // _MICROSECOND
 
 
 def from_us(microseconds: int) -> datetime:
     """The instant, aware UTC."""
-    return _EPOCH + timedelta(microseconds=microseconds)
+    return EPOCH + timedelta(microseconds=microseconds)
 
 
 def from_us_or_none(microseconds: int | None) -> datetime | None:

@@ -13,7 +13,16 @@ import msgspec
 #: larger than this a session is not merged any more, whatever its copies bring
 SIZE_LIMIT_BYTES = 8 * 1024 * 1024
 _PERIODS = "charging_periods"
+
+
+class _Status(msgspec.Struct):
+    """The one member that tells whether a session is over."""
+
+    status: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_STATUS = msgspec.json.Decoder(_Status)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _OVER = frozenset({"COMPLETED", "INVALID"})
@@ -81,8 +90,8 @@ def full_put(base: MergedSession | None, run: Sequence[Said]) -> FullPut | None:
 def is_over(session: MergedSession) -> bool:
     """Whether the session has come to its end: nothing more will be said of it."""
     try:
-        status = _MEMBERS.decode(session.body).get("status")
-        return status is not None and msgspec.json.decode(status) in _OVER
+        status = _STATUS.decode(session.body).status
+        return status is not msgspec.UNSET and msgspec.json.decode(status) in _OVER
     except (*_UNREADABLE, TypeError):
         return False
 

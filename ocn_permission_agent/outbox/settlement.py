@@ -6,14 +6,14 @@ ends, and what must be read before, are written is the engine's own way (`Means`
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ocn_permission_agent.errors import LeaseLost
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.breaker import Breaker
 from ocn_permission_agent.outbox.claiming import lost_to_another
 from ocn_permission_agent.outbox.ending import Ending, ending_of
-from ocn_permission_agent.outbox.model import Attempt, Delivery, Place
+from ocn_permission_agent.outbox.model import Attempt, Delivery
 from ocn_permission_agent.outbox.module_pause import ModulePause
 from ocn_permission_agent.outbox.rows import read_breaker, read_module_pause
 from ocn_permission_agent.outbox.session_merge import MergedSession
@@ -34,11 +34,23 @@ class Settlement:
     pause_step: Callable[[ModulePause | None], ModulePause | None]
 
 
+class Standing(NamedTuple):
+    """How all stands that a settlement touches.
+
+    `still`: provider and module, if that changes nothing. `alone`: nothing else of the lane was ever recorded after the
+    delivery, or came before it again. `base`: the session of the lane, as far as it was said under the same scope.
+    """
+
+    still: Settled
+    alone: bool
+    base: MergedSession | None
+
+
 class Means(Protocol):
     """How an engine reads what settling needs, and writes what nearly always follows."""
 
-    def standings(self, connection: Connection, group: Sequence[Settlement]) -> Iterator[Row | None]:
-        """The columns of `standing_of` for each; read no earlier than they are asked for, or all at the beginning."""
+    def standings(self, connection: Connection, group: Sequence[Settlement]) -> Iterator[Standing | None]:
+        """Of each; None if its lane is no longer held. Read no earlier than asked for, or all at the beginning."""
         ...
 
     def end_alone(self, connection: Connection, ends: Sequence[AloneColumns]) -> None:
@@ -56,7 +68,7 @@ class OneByOne:
     def __init__(self, sql: Sql) -> None:
         self._sql = sql
 
-    def standings(self, connection: Connection, group: Sequence[Settlement]) -> Iterator[Row | None]:
+    def standings(self, connection: Connection, group: Sequence[Settlement]) -> Iterator[Standing | None]:
         """See `Means`."""
         for each in group:
             yield standing_of(self._sql, connection, each.delivery)
@@ -90,30 +102,29 @@ class Settlements:
         changed = False
         for each, early in zip(group, self._means.standings(connection, group), strict=True):
             # What this group has changed was not seen by who read everything at its beginning.
-            row = standing_of(self._sql, connection, each.delivery) if changed else early
-            if row is None or not row["held"]:
+            standing = standing_of(self._sql, connection, each.delivery) if changed else early
+            if standing is None:
                 outcomes.append(lost_to_another(each.delivery))
                 continue
-            standing = self._standing(connection, each, row)
-            waits = self._write(connection, each, row, ends)
-            if standing.changed:
+            settled = self._settled(connection, each, standing.still)
+            waits = self._write(connection, each, standing, ends)
+            if settled is not standing.still and settled.changed:
                 changed = True
                 self._means.end_alone(connection, ends)
                 ends = []
-                self._settling.stand(connection, each.delivery.place, standing, now=each.decision.decided_at)
+                self._settling.stand(connection, each.delivery.place, settled, now=each.decision.decided_at)
                 self._on_changed()
-            outcomes.append(replace(standing, waits=True) if waits else standing)
+            outcomes.append(replace(settled, waits=True) if waits else settled)
         self._means.end_alone(connection, ends)
         return outcomes
 
-    def _write(self, connection: Connection, each: Settlement, row: Row, ends: list[AloneColumns]) -> bool:
+    def _write(self, connection: Connection, each: Settlement, standing: Standing, ends: list[AloneColumns]) -> bool:
         """Write one, or add it to those that end alone; whether somebody waits in its lane."""
         delivery, decision, attempt = each.delivery, each.decision, each.attempt
         ending = ending_of(delivery, decision) if decision.due_at is None else None
-        if ending is None or attempt is None or not row["alone"]:
+        if ending is None or attempt is None or not standing.alone:
             return self._in_steps(connection, each, ending)
-        base = _session_in(row, delivery.place)
-        ends.append(self._settling.alone(connection, delivery, attempt, decision, ending=ending, base=base))
+        ends.append(self._settling.alone(connection, attempt, decision, ending=ending, base=standing.base))
         return False
 
     def _in_steps(self, connection: Connection, each: Settlement, ending: Ending | None) -> bool:
@@ -126,25 +137,31 @@ class Settlements:
         self._settling.decide(connection, delivery.id, decision, attempt=attempt, known=ending)
         return self._settling.free_lane(connection, delivery.place.lane_id, decision)
 
-    def _standing(self, connection: Connection, each: Settlement, row: Row) -> Settled:
+    def _settled(self, connection: Connection, each: Settlement, still: Settled) -> Settled:
         """How provider and module stand, and are to stand; if that is something else, nobody changes it meanwhile."""
-        before, paused = read_breaker(row, of="provider_"), read_module_pause(row)
+        before, paused = still.before, still.pause_before
         after, pause_after = each.breaker_step(before), each.pause_step(paused)
-        if after != before or pause_after != paused:
-            sql, place = self._sql, each.delivery.place
-            before = read_breaker(sql.rows(connection, "lock_breaker", provider_id=place.provider_id)[0])
-            paused = read_module_pause(sql.rows(connection, "get_module_pause", channel_id=place.channel_id)[0])
-            after, pause_after = each.breaker_step(before), each.pause_step(paused)
+        if after == before and pause_after == paused:
+            return still
+        sql, place = self._sql, each.delivery.place
+        before = read_breaker(sql.rows(connection, "lock_breaker", provider_id=place.provider_id)[0])
+        paused = read_module_pause(sql.rows(connection, "get_module_pause", channel_id=place.channel_id)[0])
+        after, pause_after = each.breaker_step(before), each.pause_step(paused)
         return Settled(before=before, after=after, pause_before=paused, pause_after=pause_after)
 
 
-def standing_of(sql: Sql, connection: Connection, delivery: Delivery) -> Row | None:
-    """How the provider, the module and the lane of a delivery stand; None if the lane is gone."""
-    return sql.row(connection, "standing_of", lane_id=delivery.place.lane_id, id=delivery.id, lease=delivery.lease)
-
-
-def _session_in(row: Row, place: Place) -> MergedSession | None:
-    """The session of a lane, from the columns of `standing_of`, as far as it was said under the same scope."""
-    if row["merged_scope_id"] != place.scope_id:
+def standing_of(sql: Sql, connection: Connection, delivery: Delivery) -> Standing | None:
+    """How all stands that a settlement of a delivery touches; None if its lane is no longer held, or gone."""
+    row = sql.row(connection, "standing_of", lane_id=delivery.place.lane_id, id=delivery.id, lease=delivery.lease)
+    if row is None or not row["held"]:
         return None
-    return MergedSession(through_id=row["merged_through_id"], body=row["merged_body"])
+    base = None
+    if row["merged_scope_id"] == delivery.place.scope_id:
+        base = MergedSession(through_id=row["merged_through_id"], body=row["merged_body"])
+    return Standing(read_still(row), bool(row["alone"]), base)
+
+
+def read_still(row: Row) -> Settled:
+    """How a provider and a module of it stand, and go on to."""
+    breaker, pause = read_breaker(row, of="provider_"), read_module_pause(row)
+    return Settled(before=breaker, after=breaker, pause_before=pause, pause_after=pause)

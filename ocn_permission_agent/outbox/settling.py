@@ -8,7 +8,7 @@ from ocn_permission_agent.outbox.ending import Ending, read_ending
 from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery, DeliveryState, Place
 from ocn_permission_agent.outbox.outcome import Outcome
 from ocn_permission_agent.outbox.policy import DeliveryClass, forget_at, payload_until
-from ocn_permission_agent.outbox.rows import breaker_columns, module_pause_columns, to_us
+from ocn_permission_agent.outbox.rows import EPOCH, breaker_columns, module_pause_columns, to_us
 from ocn_permission_agent.outbox.session_merge import MergedSession, Said, follow, is_over
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.store import Settled
@@ -38,8 +38,12 @@ class Settling:
 
     def __init__(self, sql: Sql, settings: DeliverySettings, ledger: Ledger) -> None:
         self._sql = sql
-        self._settings = settings
         self._ledger = ledger
+        self._kept_us = {
+            (delivery_class, state): _kept_us(delivery_class, state, settings)
+            for delivery_class in DeliveryClass
+            for state in DeliveryState
+        }
 
     def end_attempt(self, connection: Connection, delivery: Delivery, attempt: Attempt) -> None:
         """Write how a try ended."""
@@ -136,7 +140,6 @@ class Settling:
     def alone(
         self,
         connection: Connection,
-        delivery: Delivery,
         attempt: Attempt,
         decision: Decision,
         *,
@@ -149,27 +152,27 @@ class Settling:
 
         Args:
             connection: inside a transaction.
-            delivery: whose attempt has ended.
-            attempt: how.
+            attempt: how its newest has ended.
             decision: its end.
             ending: what that must know.
             base: the session of its lane before.
         """
-        keep_until, forget = self._until(ending, decision)
+        now_us = to_us(decision.decided_at)
+        payload_until_us, forget_at_us = self._until_us(ending, decision, now_us)
         self._ledger.enter(connection, ending.outcome)
         session, merged = _AS_BEFORE, None
         if _is_followed(ending, decision):
             session, merged = _moved(base, ending, decision, empty=True)
         return {
-            "id": delivery.id,
-            "number": delivery.attempts,
+            "id": ending.id,
+            "number": ending.outcome.attempts,
             **_end_of(attempt),
-            "state": decision.state.value,
+            "state": ending.outcome.outcome,
             "reason": decision.reason,
-            "now": to_us(decision.decided_at),
-            "payload_until_us": 0 if keep_until is None else to_us(keep_until),
-            "forget_at_us": to_us(forget),
-            "released_id": ending.envelope_id if keep_until is None else None,
+            "now": now_us,
+            "payload_until_us": payload_until_us,
+            "forget_at_us": forget_at_us,
+            "released_id": None if payload_until_us else ending.envelope_id,
             "lane_id": ending.lane_id,
             "collapse": decision.collapse,
             "resting_until_us": 0 if decision.resting_until is None else to_us(decision.resting_until),
@@ -179,21 +182,14 @@ class Settling:
             "body": None if merged is None else merged.body,
         }
 
-    def _until(self, ending: Ending, decision: Decision) -> tuple[datetime | None, datetime]:
-        """How long payload and row are kept of what has ended."""
-        keep_until = payload_until(
-            decision.state,
-            ended_at=decision.decided_at,
-            fleeting=ending.delivery_class is DeliveryClass.EPHEMERAL,
-            settings=self._settings,
-        )
-        forget = forget_at(
-            ending.delivery_class, ended_at=decision.decided_at, payload_until=keep_until, settings=self._settings
-        )
-        return keep_until, forget
+    def _until_us(self, ending: Ending, decision: Decision, now_us: int) -> tuple[int, int]:
+        """Until when payload (0: not any more) and row are kept of what ends now."""
+        payload_us, row_us = self._kept_us[ending.delivery_class, decision.state]
+        return 0 if payload_us is None else now_us + payload_us, now_us + row_us
 
     def _end(self, connection: Connection, ending: Ending, decision: Decision) -> None:
-        keep_until, forget = self._until(ending, decision)
+        now_us = to_us(decision.decided_at)
+        payload_until_us, forget_at_us = self._until_us(ending, decision, now_us)
         self._ledger.enter(connection, ending.outcome)
         self._sql.do(
             connection,
@@ -201,13 +197,13 @@ class Settling:
             id=ending.id,
             state=decision.state.value,
             reason=decision.reason,
-            ended_at_us=to_us(decision.decided_at),
-            payload_until_us=0 if keep_until is None else to_us(keep_until),
-            forget_at_us=to_us(forget),
+            ended_at_us=now_us,
+            payload_until_us=payload_until_us,
+            forget_at_us=forget_at_us,
         )
         if _is_followed(ending, decision):
             self._follow(connection, ending, decision)
-        if keep_until is None and ending.payload_kept:
+        if not payload_until_us and ending.payload_kept:
             if ending.stands_for_others:
                 self._sql.do(connection, "drop_collapsed", delivery_id=ending.id)
             self._sql.do(connection, "release_payload", envelope_id=ending.envelope_id)
@@ -265,6 +261,14 @@ def _moved(
     if empty and decision.state is DeliveryState.DELIVERED and is_over(merged):
         return _OVER, None
     return (_AS_BEFORE, None) if merged == base else (_MOVED, merged)
+
+
+def _kept_us(delivery_class: DeliveryClass, state: DeliveryState, settings: DeliverySettings) -> tuple[int | None, int]:
+    """For how long payload (None: no longer) and row are kept of what has ended; reckoned for an end at the epoch."""
+    fleeting = delivery_class is DeliveryClass.EPHEMERAL
+    until = payload_until(state, ended_at=EPOCH, fleeting=fleeting, settings=settings)
+    forget = forget_at(delivery_class, ended_at=EPOCH, payload_until=until, settings=settings)
+    return None if until is None else to_us(until), to_us(forget)
 
 
 def _end_of(attempt: Attempt) -> dict[str, object]:

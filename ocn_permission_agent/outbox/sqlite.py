@@ -1,10 +1,7 @@
 """The outbox in SQLite: many callers share a commit (store/writer.py), and there is one agent."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any
-
-import msgspec
 
 from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.errors import LeaseLost
@@ -16,18 +13,16 @@ from ocn_permission_agent.outbox.prepared import Planning
 from ocn_permission_agent.outbox.rows import to_us
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.settlement import Settlement
-from ocn_permission_agent.outbox.settling import AloneColumns, Ledger
+from ocn_permission_agent.outbox.settling import Ledger
 from ocn_permission_agent.outbox.spool import Mark
 from ocn_permission_agent.outbox.sqlite_recording import PutDown, Recording, ToPutDown
+from ocn_permission_agent.outbox.sqlite_settling import AllAtOnce
 from ocn_permission_agent.outbox.store import Settled
 from ocn_permission_agent.outbox.stored import StoredOutbox
-from ocn_permission_agent.store.database import Connection, Row
-from ocn_permission_agent.store.many import run_many
+from ocn_permission_agent.store.database import Connection
 from ocn_permission_agent.store.sql import Sql
 from ocn_permission_agent.store.sqlite import SqliteDatabase
 from ocn_permission_agent.store.statements import load_statements
-
-_READ_ROWS = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 
 class SqliteOutbox(StoredOutbox):
@@ -55,7 +50,7 @@ class SqliteOutbox(StoredOutbox):
             settings=settings,
             ledger=ledger,
             metrics=metrics,
-            means=_AllAtOnce(sql, Sql.of("outbox", "sqlite", "groups")),
+            means=AllAtOnce(sql, Sql.of("outbox", "sqlite", "groups")),
         )
         self._starting = Sql.of("outbox", "sqlite", "recording")
         self._starts, self._settles = self._start_all, self._settlements.settle
@@ -81,27 +76,6 @@ class SqliteOutbox(StoredOutbox):
         connection.executemany(self._starting["count_attempts"], [(delivery_id,) for delivery_id, _, _ in group])
         connection.executemany(self._starting["begin_attempts"], group)
         return [None] * len(group)
-
-
-class _AllAtOnce:
-    """A statement for all; see `settlement.Means`."""
-
-    def __init__(self, sql: Sql, of_groups: Sql) -> None:
-        self._sql = sql
-        self._of_groups = of_groups
-
-    def standings(self, connection: Connection, group: Sequence[Settlement]) -> Iterator[Row | None]:
-        rows = [(place, each.delivery.place.lane_id, each.delivery.id) for place, each in enumerate(group)]
-        found: dict[int, dict[str, Any]] = {}
-        for cursor in run_many(connection, self._of_groups["standings"], rows):
-            for row in _READ_ROWS(cursor.fetchone()[0]):
-                if row["merged_body"] is not None:
-                    row["merged_body"] = bytes.fromhex(row["merged_body"])
-                found[row["place"]] = row
-        return (found.get(place) for place in range(len(group)))
-
-    def end_alone(self, connection: Connection, ends: Sequence[AloneColumns]) -> None:
-        connection.executemany(self._sql["end_alone"], [tuple(columns.values()) for columns in ends])
 
 
 class _Recording:

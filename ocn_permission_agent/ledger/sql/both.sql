@@ -24,5 +24,8 @@ DELETE FROM ledger_entries WHERE customer_address = :customer_address AND number
 DELETE FROM ledger_checkpoints WHERE customer_address = :customer_address AND number <= :through;
 
 -- name: chain_begins_later
-UPDATE ledger_chains SET first_number = :first_number, link_before = :link_before
+UPDATE ledger_chains
+SET first_number = :first_number, link_before = :link_before,
+    oldest_ended_at_us = (SELECT e.ended_at_us FROM ledger_entries e
+                          WHERE e.customer_address = :customer_address AND e.number = :first_number)
 WHERE customer_address = :customer_address;

@@ -7,7 +7,7 @@ WHERE customer_address = $1;
 
 -- name: lock_chain
 -- Entries of one customer are chained one after the other, whoever adds them.
-SELECT last_number, last_link FROM ledger_chains WHERE customer_address = $1 FOR UPDATE;
+SELECT last_number, last_link, oldest_ended_at_us FROM ledger_chains WHERE customer_address = $1 FOR UPDATE;
 
 -- name: add_chain
 INSERT INTO ledger_chains (customer_address, first_number, link_before, last_number, last_link)
@@ -20,6 +20,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7);
 -- name: chain_has_grown
 UPDATE ledger_chains SET last_number = $1, last_link = $2 WHERE customer_address = $3;
 
+-- name: chain_has_an_oldest
+UPDATE ledger_chains SET oldest_ended_at_us = $1 WHERE customer_address = $2;
+
 -- name: get_entries
 SELECT number, salt, entry, commitment, link FROM ledger_entries
 WHERE customer_address = :customer_address AND number > :after ORDER BY number LIMIT nullif(:most::bigint, -1);
@@ -30,4 +33,5 @@ WHERE last_number > sealed_number AND (sealed_at_us <= :before OR last_number - 
 ORDER BY customer_address LIMIT :most FOR UPDATE;
 
 -- name: customers_to_purge
-SELECT DISTINCT customer_address FROM ledger_entries WHERE ended_at_us < :before ORDER BY customer_address LIMIT :most;
+SELECT customer_address FROM ledger_chains
+WHERE oldest_ended_at_us < :before ORDER BY customer_address LIMIT :most;

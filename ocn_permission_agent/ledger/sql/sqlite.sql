@@ -7,7 +7,7 @@ WHERE customer_address = ?;
 
 -- name: lock_chain
 -- There is one writer: it needs no lock.
-SELECT last_number, last_link FROM ledger_chains WHERE customer_address = ?;
+SELECT last_number, last_link, oldest_ended_at_us FROM ledger_chains WHERE customer_address = ?;
 
 -- name: add_chain
 INSERT INTO ledger_chains (customer_address, first_number, link_before, last_number, last_link)
@@ -21,6 +21,9 @@ SELECT * FROM (VALUES (?, ?, ?, ?, ?, ?, ?)) WHERE column1 IS NOT NULL;
 -- name: chain_has_grown
 UPDATE ledger_chains SET last_number = ?, last_link = ? WHERE customer_address = ?;
 
+-- name: chain_has_an_oldest
+UPDATE ledger_chains SET oldest_ended_at_us = ? WHERE customer_address = ?;
+
 -- name: get_entries
 SELECT number, salt, entry, commitment, link FROM ledger_entries
 WHERE customer_address = :customer_address AND number > :after ORDER BY number LIMIT :most;
@@ -31,4 +34,4 @@ WHERE last_number > sealed_number AND (sealed_at_us <= :before OR last_number - 
 LIMIT :most;
 
 -- name: customers_to_purge
-SELECT DISTINCT customer_address FROM ledger_entries WHERE ended_at_us < :before LIMIT :most;
+SELECT customer_address FROM ledger_chains WHERE oldest_ended_at_us < :before LIMIT :most;

@@ -4,12 +4,6 @@
 SELECT number, started_at_us, ended_at_us, verdict, http_status, ocpi_status, detail
 FROM attempts WHERE delivery_id = :id ORDER BY number;
 
--- name: by_correlation
-SELECT d.id
-FROM envelopes e JOIN deliveries d ON d.id >= e.id AND d.id < e.id + e.copies
-WHERE e.correlation_id = :correlation_id
-ORDER BY d.id LIMIT 200;
-
 -- name: repeated
 SELECT r.delivery_id, s.provider, r.noted_at_us, r.receiver
 FROM duplicates r JOIN deliveries d ON d.id = r.delivery_id JOIN scopes s ON s.id = d.scope_id

@@ -102,3 +102,9 @@ SET head_id = least(coalesce(head_id, :id), :id),
     due_at_us = CASE WHEN head_id IS NULL OR head_id > :id THEN greatest(:now, resting_until_us) ELSE due_at_us END,
     collapse = true
 WHERE id = :lane_id;
+
+-- name: by_correlation
+SELECT d.id
+FROM envelopes e JOIN deliveries d ON d.id >= e.id AND d.id < e.id + e.copies
+WHERE e.correlation_id = :correlation_id
+ORDER BY d.id LIMIT 200;

@@ -99,3 +99,16 @@ SET head_id = min(coalesce(head_id, :id), :id),
     due_at_us = CASE WHEN head_id IS NULL OR head_id > :id THEN max(:now, resting_until_us) ELSE due_at_us END,
     collapse = 1
 WHERE id = :lane_id;
+
+-- name: by_correlation
+-- Of each thousand of ids that has any (migrations/sqlite/0007_fewer_pages.sql).
+WITH RECURSIVE thousands (n) AS (
+    SELECT min(id) >> 10 FROM envelopes
+    UNION ALL
+    SELECT (SELECT min(id) >> 10 FROM envelopes WHERE id >= (n + 1) << 10) FROM thousands WHERE n IS NOT NULL
+)
+SELECT d.id
+FROM thousands t
+CROSS JOIN envelopes e ON e.id >> 10 = t.n AND e.correlation_id = :correlation_id
+CROSS JOIN deliveries d ON d.id >= e.id AND d.id < e.id + e.copies
+ORDER BY d.id LIMIT 200;

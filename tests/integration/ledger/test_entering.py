@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ocn_permission_agent.ledger.chain import verify
 from ocn_permission_agent.ledger.store import ENTRIES_TO_SEAL, TIME_TO_SEAL, LedgerStore
 from ocn_permission_agent.ocn.keys import OperatorKey, recover
 from ocn_permission_agent.outbox.outcome import Outcome
+from ocn_permission_agent.outbox.rows import to_us
 from ocn_permission_agent.store.database import Connection, Database
+from ocn_permission_agent.store.migrations import shipped_migrations
 from tests.fakes import FakeClock
 from tests.stores import Where, open_at
 
@@ -113,6 +116,47 @@ async def test_chains_are_sealed_once_and_forgotten_from_their_beginning_by_all_
         1,
     )
     assert verify(chain, signer=KEY.address, recover=recover) == ()
+
+
+async def test_a_chain_that_was_forgotten_as_a_whole_goes_on_and_is_forgotten_again(agents: list[Database]) -> None:
+    ledger = LedgerStore(agents[0])
+    await enter(agents[0], OUTCOME)
+    assert await ledger.forget(before=NOON + timedelta(days=1)) == 1
+    await enter(agents[-1], replace(OUTCOME, ended_at=NOON + timedelta(days=2)))
+    await enter(agents[-1], replace(OUTCOME, ended_at=NOON + timedelta(days=3)))
+    forgotten = [await ledger.forget(before=NOON + timedelta(days=days)) for days in (1, 2, 3, 4)]
+    assert forgotten == [0, 0, 1, 1]
+    chain = await ledger.chain(CUSTOMERS[0])
+    assert chain is not None
+    assert (chain.first_number, tuple(chain.entries)) == (4, ())
+
+
+_CHAIN = "INSERT INTO ledger_chains (customer_address, first_number, link_before, last_number, last_link) VALUES"
+_ENTRY = "INSERT INTO ledger_entries (customer_address, number, ended_at_us, commitment, link) VALUES"
+
+
+async def test_what_was_entered_under_an_older_schema_is_forgotten_in_its_time(where: Where) -> None:
+    steps = shipped_migrations("sqlite" if isinstance(where, Path) else "postgres")
+    older = await open_at(where, clock=FakeClock(), migrations=steps[:6])
+
+    def enter_then(connection: Connection) -> None:
+        values = {"customer": CUSTOMERS[0], "link": b"l" * 32, "ended_at_us": to_us(NOON)}
+        connection.execute(f"{_CHAIN} (:customer, 5, :link, 6, :link)", values)
+        for number in (5, 6):
+            connection.execute(
+                f"{_ENTRY} (:customer, :number, :ended_at_us, :link, :link)", values | {"number": number}
+            )
+
+    await older.write(enter_then)
+    await older.close()
+    database = await open_at(where, clock=FakeClock())
+    ledger = LedgerStore(database)
+    assert [await ledger.forget(before=NOON + timedelta(days=days)) for days in (0, 1)] == [0, 2]
+    await enter(database, OUTCOME)
+    chain = await ledger.chain(CUSTOMERS[0])
+    assert chain is not None
+    assert [each.number for each in chain.entries] == [7]
+    await database.close()
 
 
 async def test_what_fails_is_not_entered(agents: list[Database]) -> None:

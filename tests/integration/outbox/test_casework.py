@@ -14,7 +14,7 @@ from ocn_permission_agent.outbox.model import AttemptVerdict, Delivery, Delivery
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.stored import StoredOutbox
 from ocn_permission_agent.outbox.stored_casework import StoredCasework
-from ocn_permission_agent.store.database import Database
+from ocn_permission_agent.store.database import Connection, Database
 from tests.fakes import FakeClock
 from tests.outbox_fixtures import ANALYTICS, BILLING, PROVIDERS, a_plan, an_attempt, cdr, open_outbox, session
 from tests.stores import Where
@@ -202,6 +202,24 @@ async def test_the_story_of_a_request_names_every_copy_and_every_repetition(busy
     ]
     assert [(each.delivery_id, each.provider) for each in story.repeated] == [(3, "DE*PAY")]
     assert (story.not_copied, story.missed) == ((), ())
+
+
+async def test_the_story_is_found_however_far_apart_its_copies_were_recorded(office: Office) -> None:
+    def far_away(connection: Connection) -> None:
+        for table, column in (("envelopes", "id"), ("deliveries", "id"), ("deliveries", "envelope_id")):
+            connection.execute(f"UPDATE {table} SET {column} = {column} + 1000000 WHERE {column} < 1000000")  # noqa: S608
+
+    for number in range(3):
+        await office.store.record(
+            a_plan(session("PUT", f"s{number}", correlation_id="c-7"), BILLING, at=office.clock.now())
+        )
+        await office.store.record(
+            a_plan(session("PUT", f"t{number}", correlation_id="c-8"), BILLING, at=office.clock.now())
+        )
+        if not number:
+            await office.database.write(far_away)
+    story = await office.casework.explain("c-7", now=office.clock.now())
+    assert [each.listed.object_id for each in story.copies] == ["s1", "s2", "s0"]
 
 
 async def test_the_story_tells_why_a_request_was_not_copied_or_was_missed(office: Office) -> None:
