@@ -1,6 +1,6 @@
 """What must be known of a delivery when it ends: from the delivery itself where it is at hand, else from the store."""
 
-from dataclasses import dataclass
+import msgspec
 
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.model import Delivery
@@ -10,8 +10,7 @@ from ocn_permission_agent.outbox.rows import read_outcome, read_route
 from ocn_permission_agent.store.database import Row
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True):
     """A delivery that ends.
 
     `payload_kept` tells that it counts among those that need its payload, `stands_for_others` that what was sent is in

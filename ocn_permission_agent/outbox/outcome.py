@@ -1,13 +1,13 @@
 """What became of a delivery, for the ledger of disclosures. Pure."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from ocn_permission_agent.outbox.gaps import Gap
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One end of one delivery, in the texts of the store.
 
     `outcome` is the state it ended in. `body` is the customer's original; the ledger keeps its hash only. `sent_as` is

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
 
 from ocn_permission_agent.ledger.chain import verify
 from ocn_permission_agent.ledger.store import ENTRIES_TO_SEAL, TIME_TO_SEAL, LedgerStore
