@@ -46,7 +46,8 @@ class Signing:
             case NotaryUse.NEVER:
                 return False
             case NotaryUse.AUTO:
-                await self._load()
+                if not self._loaded:
+                    await self._load()
                 return provider_address in self._learnt
 
     async def learn(self, provider: Party, provider_address: Address) -> bool:
@@ -62,7 +63,7 @@ class Signing:
         return True
 
     async def _load(self) -> None:
-        if self._loaded or self._memory is None:
+        if self._memory is None:
             return
         try:
             self._learnt |= await self._memory.wanting_signatures()
