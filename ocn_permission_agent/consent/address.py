@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import NewType, Self
 
+import msgspec
+
 #: An account: ``0x`` and 40 lower-case hex digits. Made by `address`, nowhere else.
 Address = NewType("Address", str)
 
@@ -30,8 +32,7 @@ class Position:
     log_index: int
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class AgreementId:
+class AgreementId(msgspec.Struct, frozen=True, order=True):
     """The grant that made an agreement: transaction hash (``0x`` and 64 lower-case hex digits) and log index.
 
     A later agreement of the same pair has another id: what was planned under one never goes out under another.

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
+
 from ocn_permission_agent.consent.address import ZERO, Address, AgreementId
 from ocn_permission_agent.consent.case import Case, Ground, case_of
 from ocn_permission_agent.consent.decisions import Decisions
@@ -34,8 +36,7 @@ class Entitlement:
     agreement_block: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderRoute:
+class ProviderRoute(msgspec.Struct, frozen=True, kw_only=True):
     """Where a provider is reached.
 
     `operator` is the address of its node's operator, `domain` that node's URL as registered (escaped; empty for none),

@@ -5,8 +5,9 @@ apart.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
+
+import msgspec
 
 #: an answer's body is read up to here and no further
 ANSWER_LIMIT_BYTES = 64 * 1024
@@ -21,8 +22,7 @@ class Sent(Enum):
     MAYBE = "sent_without_answer"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """An HTTP answer of any status.
 
     `headers` has names in lower case, the first value of each. `body` is the plain bytes, any content coding undone,
@@ -30,13 +30,12 @@ class Answer:
     """
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     body: bytes = b""
     cut: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoAnswer:
+class NoAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """No HTTP answer. `detail` is one plain sentence without secrets and without any part of the message."""
 
     sent: Sent

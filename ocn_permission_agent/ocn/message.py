@@ -4,9 +4,11 @@ The order of members, which of them are left out and what is added when absent a
 differ between the two lines of node software.
 """
 
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import quote
+
+import msgspec
+from msgspec.structs import replace
 
 from ocn_permission_agent.errors import CanonicalError
 from ocn_permission_agent.ocn.binding import (
@@ -58,8 +60,7 @@ _PLAIN_IN_PATHS = "/!$&'()*+,:=@"
 NOT_PRESENTED = "NOT_PRESENTED"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OcnMessage:
+class OcnMessage(msgspec.Struct, frozen=True, kw_only=True):
     """A message as the receiving node understands it.
 
     `text` is the node's own re-serialisation, over which it verifies the signature. `body` is canonical JSON text.

@@ -1,15 +1,15 @@
 """An OCPI party and its text form."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
+
+import msgspec
 
 #: ASCII-only folding, so that no locale or Unicode rule makes two parties one (consent.md C1).
 _FOLD = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Party:
+class Party(msgspec.Struct, frozen=True, order=True):
     """A party as OCPI names it: ``country_code`` (2 characters) and ``party_id`` (3 characters).
 
     The spelling is kept as given; compare with `folded` where OCPI ignores case (OCPI 2.2.1 §4.1: CiString).

@@ -5,7 +5,6 @@ with HTTP 400, 2.x with HTTP 200, hub errors (4xxx) always come with HTTP 200, a
 framework's own JSON.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 import msgspec
@@ -33,8 +32,7 @@ class _Envelope(msgspec.Struct):
     status_message: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OcpiReply:
+class OcpiReply(msgspec.Struct, frozen=True, kw_only=True):
     """HTTP status, and the OCPI status where the body had one."""
 
     http_status: int

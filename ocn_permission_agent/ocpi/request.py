@@ -1,8 +1,9 @@
 """What was said: an OCPI request from a platform, free of its credentials."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.route import InterfaceRole, Module, PathFault, Route, RouteKind, find_route
@@ -13,8 +14,7 @@ _PARTY_HEADERS = ("ocpi-from-country-code", "ocpi-from-party-id", "ocpi-to-count
 ROUTING_HEADERS = ("x-request-id", "x-correlation-id", *_PARTY_HEADERS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OcpiRequest:
+class OcpiRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One request as the customer sent it. Never holds `Authorization`.
 
     `body` is the original bytes, empty for none. `query` is decoded pairs in the order received. `request_id` and

@@ -1,9 +1,10 @@
 """What becomes of a delivery after one try, or instead of it. Pure."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import assert_never
+
+import msgspec
 
 from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery, DeliveryState
 from ocn_permission_agent.outbox.policy import (
@@ -35,8 +36,7 @@ class Wait(Enum):
     PAUSED = "paused"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The next state of a delivery.
 
     `due_at` is when it may be tried again, None in a final state. Until `resting_until` nothing of its lane may be

@@ -11,6 +11,8 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
+import msgspec
+
 from ocn_permission_agent.hiding import hide
 from ocn_permission_agent.net.answer import ANSWER_LIMIT_BYTES, Answer, NoAnswer, Sent
 from ocn_permission_agent.ocpi.reply import RESPONSE_SIGNATURE_TEXT, OcpiReply, read_reply
@@ -104,8 +106,7 @@ NODE_TEXTS = (
 _STATUSES_WITH_TEXTS = frozenset(text.ocpi_status for text in NODE_TEXTS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What an answer says. `detail` is an escaped excerpt of at most `EXCERPT_LIMIT` characters, all ASCII."""
 
     verdict: AttemptVerdict

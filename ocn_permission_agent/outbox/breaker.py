@@ -13,8 +13,10 @@ It is about the provider, not about a message: a time-out or a crash may be one 
 the others.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
 
 from ocn_permission_agent.outbox.model import Attempt
 from ocn_permission_agent.outbox.retry import jittered, pause_seconds
@@ -24,8 +26,7 @@ from ocn_permission_agent.outbox.settings import DeliverySettings
 PROBE_CAP_SECONDS = 300.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breaker:
+class Breaker(msgspec.Struct, frozen=True, kw_only=True):
     """How a provider stands; the default is "reached". `failures` counts in a row."""
 
     failures: int = 0

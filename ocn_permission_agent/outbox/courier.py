@@ -10,8 +10,9 @@ attempt.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.address import Address, AgreementId

@@ -1,6 +1,6 @@
 """What must be known of a delivery when it ends: from the delivery itself where it is at hand, else from the store."""
 
-from typing import NamedTuple
+import msgspec
 
 from ocn_permission_agent.outbox.after_attempt import Decision
 from ocn_permission_agent.outbox.model import Delivery
@@ -10,7 +10,7 @@ from ocn_permission_agent.outbox.rows import read_outcome, read_route
 from ocn_permission_agent.store.database import Row
 
 
-class Ending(NamedTuple):
+class Ending(msgspec.Struct, frozen=True):
     """A delivery that ends.
 
     `payload_kept` tells that it counts among those that need its payload, `stands_for_others` that what was sent is in

@@ -19,9 +19,11 @@
                      ─────────────────▶└────────────┘
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
+
+import msgspec
+from msgspec.structs import replace
 
 from ocn_permission_agent.consent.address import Address, AgreementId
 from ocn_permission_agent.ocpi.party import Party
@@ -66,8 +68,7 @@ class AttemptVerdict(Enum):
     UNKNOWN = "unknown_outcome"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lane:
+class Lane(msgspec.Struct, frozen=True, kw_only=True):
     """The line in which order is kept. Lanes do not wait for each other (delivery.md)."""
 
     provider_address: Address
@@ -85,8 +86,7 @@ class Lane:
         return "".join(f"{len(part)}:{part}" for part in parts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """One accepted request, as the customer said it, under the customer's registry spelling."""
 
     customer: Party
@@ -95,8 +95,7 @@ class Envelope:
     recorded_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedDelivery:
+class PlannedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """One copy that is due, not yet stored."""
 
     provider: Party
@@ -107,16 +106,14 @@ class PlannedDelivery:
     agreement_block: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CopyPlan:
+class CopyPlan(msgspec.Struct, frozen=True, kw_only=True):
     """An envelope and what is due of it; recorded in one transaction or not at all."""
 
     envelope: Envelope
     deliveries: tuple[PlannedDelivery, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, kw_only=True):
     """The rows that a delivery belongs to. `started_at` is of its newest attempt, None before the first."""
 
     envelope_id: int
@@ -128,8 +125,7 @@ class Place:
     started_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """What we owe one provider, as stored.
 
     The request of its envelope is what is to be sent: of a `collapsed` delivery that is not what the customer said in
@@ -162,8 +158,7 @@ class Delivery:
         return replace(self, attempts=self.attempts + 1, place=replace(self.place, started_at=at))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One try. A failed one is a value, not an exception.
 
     `detail` is at most 1 KiB, escaped: an excerpt of the answer, or what went wrong on the way.

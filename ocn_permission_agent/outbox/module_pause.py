@@ -10,8 +10,10 @@
 It is about one module of one provider; its other modules go on. Windows stand still meanwhile.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
 
 from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict
 from ocn_permission_agent.outbox.retry import SETUP_PAUSE_SECONDS, jittered, pause_seconds
@@ -21,8 +23,7 @@ from ocn_permission_agent.outbox.settings import DeliverySettings
 _ANSWERS = frozenset({AttemptVerdict.ACCEPTED, AttemptVerdict.UNCONFIRMED, AttemptVerdict.REFUSED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModulePause:
+class ModulePause(msgspec.Struct, frozen=True, kw_only=True):
     """Since when, until when, and why, in words of the node or the service."""
 
     since: datetime

@@ -8,7 +8,7 @@ from ocn_permission_agent.outbox.gaps import Gap
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One end of one delivery, in the texts of the store; of a kind that is quickly made.
+    """One end of one delivery, in the texts of the store.
 
     `outcome` is the state it ended in. `body` is the customer's original; the ledger keeps its hash only. `sent_as` is
     the method it was sent with where that is not the customer's own request. `started_at` is when its newest attempt

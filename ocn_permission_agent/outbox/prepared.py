@@ -1,7 +1,6 @@
 """A plan in columns: what can be worked out of it before any store is asked. Pure."""
 
 import hashlib
-from dataclasses import dataclass
 from typing import ClassVar
 
 import msgspec
@@ -19,8 +18,7 @@ _PARTS = msgspec.json.Encoder()
 ScopeKey = tuple[str, str, str, str, str, int, str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """A plan, and what it comes to in columns. `keys` are of the lanes and scopes of its deliveries."""
 
     plan: CopyPlan
@@ -32,8 +30,7 @@ class Prepared:
     keys: tuple[tuple[bytes, ScopeKey], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(msgspec.Struct, frozen=True):
     """How a delivery is recorded: state, its time, its reason, and until when payload and row are kept."""
 
     state: str

@@ -82,8 +82,7 @@ class Report:
 
     def _count_outcome(self, delivery: Delivery, decision: Decision) -> None:
         if decision.due_at is None:
-            module = delivery.envelope.request.module.value
-            self._copies(str(delivery.provider), module, decision.state.value).inc()
+            self._copies(str(delivery.provider), delivery.lane.module, decision.state.value).inc()
 
     def _tell_breaker(self, provider: str, settled: Settled) -> None:
         self._breaker_state(provider).set(_OPEN if settled.after.paused else _CLOSED)
@@ -110,7 +109,7 @@ def attempt_line(delivery: Delivery, attempt: Attempt, decision: Decision) -> di
         "delivery": delivery.id,
         "provider": str(delivery.provider),
         "customer": str(delivery.envelope.customer),
-        "module": request.module.value,
+        "module": delivery.lane.module,
         "interface_role": request.interface_role.value,
         "method": request.method,
         "owner": delivery.lane.owner,
@@ -134,7 +133,7 @@ def settled_line(delivery: Delivery, decision: Decision) -> dict[str, object]:
         "delivery": delivery.id,
         "provider": str(delivery.provider),
         "customer": str(delivery.envelope.customer),
-        "module": request.module.value,
+        "module": delivery.lane.module,
         "method": request.method,
         "object_id": delivery.lane.object_id,
         "correlation_id": request.correlation_id,

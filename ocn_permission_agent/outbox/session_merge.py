@@ -28,8 +28,7 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _OVER = frozenset({"COMPLETED", "INVALID"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class Said(msgspec.Struct, frozen=True, kw_only=True):
     """One copy of a session's lane: a PUT or a PATCH."""
 
     id: int
@@ -37,8 +36,7 @@ class Said:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergedSession:
+class MergedSession(msgspec.Struct, frozen=True, kw_only=True):
     """A whole session; `through_id` is the newest copy that is in it. There is none that did not begin with a PUT."""
 
     through_id: int

@@ -102,7 +102,7 @@ class DeliverySettings:
 
     def of(self, provider: Party) -> ServiceSettings:
         """What holds for one provider."""
-        return self.services.get(provider.folded, _NOTHING_SPECIAL)
+        return self.services.get(provider.folded, _NOTHING_SPECIAL) if self.services else _NOTHING_SPECIAL
 
     def towards(self, provider: Party) -> "DeliverySettings":
         """The same, with the schedule that holds for one provider."""

@@ -5,8 +5,10 @@ ends, and what must be read before, are written is the engine's own way (`Means`
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
+
+import msgspec
+from msgspec.structs import replace
 
 from ocn_permission_agent.errors import LeaseLost
 from ocn_permission_agent.outbox.after_attempt import Decision
@@ -23,8 +25,7 @@ from ocn_permission_agent.store.database import Connection, Row
 from ocn_permission_agent.store.sql import Sql
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """See the arguments of `OutboxStore.settle`."""
 
     delivery: Delivery

@@ -69,7 +69,7 @@ class Signing:
         return True
 
     async def _load(self) -> None:
-        if self._loaded or self._memory is None:
+        if self._memory is None:
             return
         try:
             self._learnt |= await self._memory.wanting_signatures()

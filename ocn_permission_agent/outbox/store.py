@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+import msgspec
+
 from ocn_permission_agent.consent.address import Address, AgreementId
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.ocpi.route import InterfaceRole, Module
@@ -44,8 +46,7 @@ class Scope:
     interface_role: InterfaceRole
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """How the provider, and the module of it, stood before and after an attempt.
 
     `waits` tells that something of the same lane is pending, be it the delivery itself.

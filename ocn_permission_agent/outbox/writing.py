@@ -3,7 +3,8 @@
 import secrets
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.index import ProviderRoute
@@ -18,8 +19,7 @@ from ocn_permission_agent.outbox.model import Delivery
 from ocn_permission_agent.outbox.settings import DirectRoute
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForNode:
+class ForNode(msgspec.Struct, frozen=True, kw_only=True):
     """A message for a node: of which version, and whether it was to carry an OCN-Signature."""
 
     route: ProviderRoute
@@ -27,8 +27,7 @@ class ForNode:
     signed: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """A request that may leave. `node` is None when it goes to the service itself.
 
     `note` says why an OCN-Signature that was due is left out. `headers` may hold a token: never to be logged.
@@ -38,9 +37,12 @@ class Ready:
     node: ForNode | None
     method: str = "POST"
     url: str
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str]
     body: bytes
     note: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Ready(delivery={self.delivery.id}, method={self.method!r}, url={self.url!r})"
 
 
 class Writer:

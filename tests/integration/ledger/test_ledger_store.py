@@ -1,11 +1,11 @@
 """The ledger on disk: every end of a delivery is in it, sealed, provable, and gone when its time is over."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ocn_permission_agent.ledger.chain import ChainedEntry, verify
 from ocn_permission_agent.ledger.entry import Entry, body_hash, read_entry

@@ -1,8 +1,7 @@
 """What is known of a delivery at its end is the same, whether it was at hand or is read again."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from ocn_permission_agent.ocpi.request import OcpiRequest
 from ocn_permission_agent.outbox.after_attempt import Decision

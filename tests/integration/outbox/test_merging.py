@@ -1,9 +1,9 @@
 """What waits is made fewer before it is tried again: one full PUT of a session, the newest state of an object."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from ocn_permission_agent.consent.address import AgreementId
 from ocn_permission_agent.ocpi.request import OcpiRequest

@@ -5,10 +5,11 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.errors import StoreUnavailable

@@ -5,10 +5,11 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from ocn_permission_agent.consent.address import Address, address
 from ocn_permission_agent.ledger.chain import verify

@@ -93,8 +93,11 @@ async def test_all_who_wait_go_on_before_what_any_of_them_begins(store: Store) -
     order: list[str] = []
     loop = asyncio.get_running_loop()
 
+    def begin(_: None) -> None:
+        loop.call_soon(order.append, "begun")
+
     async def write(number: int) -> None:
-        await store.database.write(note(str(number)), lambda _: loop.call_soon(order.append, "begun") and None)
+        await store.database.write(note(str(number)), begin)
         order.append("goes on")
 
     async with asyncio.TaskGroup() as group:

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ocn_permission_agent.errors import CanonicalError, SignatureError
 from ocn_permission_agent.ocn.keys import OperatorKey
@@ -54,8 +55,7 @@ def signed_by_customer(request: OcpiRequest, **facts: Any) -> OcpiRequest:
 
 
 def with_signature(request: OcpiRequest, header: str | None) -> OcpiRequest:
-    fields = {name: getattr(request, name) for name in request.__dataclass_fields__}
-    return OcpiRequest(**{**fields, "ocn_signature": header})
+    return replace(request, ocn_signature=header)
 
 
 def sent(
