@@ -115,8 +115,8 @@ def copy_message(
     if body is None:
         body = copy_body(request, version=version, response_url=response_url)
     message = OcnMessage(
-        module=request.module.name,
-        interface_role=request.interface_role.name,
+        module=request.module._name_,
+        interface_role=request.interface_role._name_,
         method=request.method,
         authorization="",
         ocn_signature=ocn_signature,

@@ -58,13 +58,13 @@ def ending_of(delivery: Delivery, decision: Decision) -> Ending | None:
         True,  # as of everything that is pending
         False,
         Outcome(
-            outcome=decision.state.value,
+            outcome=decision.state._value_,
             customer=str(envelope.customer),
             customer_address=envelope.customer_address,
             provider=str(delivery.provider),
             provider_address=delivery.provider_address,
-            module=request.route.module.value,
-            interface_role=request.route.interface_role.value,
+            module=request.route.module._value_,
+            interface_role=request.route.interface_role._value_,
             method=request.method,
             sent_as=None,
             owner=lane.owner,

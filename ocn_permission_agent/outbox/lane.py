@@ -29,7 +29,7 @@ def lane_of(request: OcpiRequest, *, customer_address: Address, provider_address
     return Lane(
         provider_address=provider_address,
         customer_address=customer_address,
-        module=request.module.value,
+        module=request.module._value_,
         owner=owner,
         object_id=object_id,
     )

@@ -92,8 +92,8 @@ def scope_key(planned: PlannedDelivery, envelope: Envelope) -> ScopeKey:
         provider.party_id,
         agreement.transaction_hash,
         agreement.log_index,
-        route.module.value,
-        route.interface_role.value,
+        route.module._value_,
+        route.interface_role._value_,
     )
 
 

@@ -40,7 +40,7 @@ class Report:
     def attempted(self, delivery: Delivery, attempt: Attempt, decision: Decision, settled: Settled) -> None:
         """An attempt was made and settled."""
         provider = str(delivery.provider)
-        self._attempts(provider, attempt.verdict.value).inc()
+        self._attempts(provider, attempt.verdict._value_).inc()
         if attempt.verdict is AttemptVerdict.ACCEPTED:
             age = attempt.ended_at - delivery.envelope.recorded_at
             self._metrics.delivery_seconds.observe(age.total_seconds())
@@ -82,7 +82,7 @@ class Report:
 
     def _count_outcome(self, delivery: Delivery, decision: Decision) -> None:
         if decision.due_at is None:
-            self._copies(str(delivery.provider), delivery.lane.module, decision.state.value).inc()
+            self._copies(str(delivery.provider), delivery.lane.module, decision.state._value_).inc()
 
     def _tell_breaker(self, provider: str, settled: Settled) -> None:
         self._breaker_state(provider).set(_OPEN if settled.after.paused else _CLOSED)
@@ -110,14 +110,14 @@ def attempt_line(delivery: Delivery, attempt: Attempt, decision: Decision) -> di
         "provider": str(delivery.provider),
         "customer": str(delivery.envelope.customer),
         "module": delivery.lane.module,
-        "interface_role": request.interface_role.value,
+        "interface_role": request.interface_role._value_,
         "method": request.method,
         "owner": delivery.lane.owner,
         "object_id": delivery.lane.object_id,
         "correlation_id": request.correlation_id,
         "agreement": str(delivery.agreement),
         "attempt": delivery.attempts,
-        "verdict": attempt.verdict.value,
+        "verdict": attempt.verdict._value_,
         "http_status": attempt.http_status,
         "ocpi_status": attempt.ocpi_status,
         "duration_ms": round((attempt.ended_at - attempt.started_at).total_seconds() * 1000, 1),

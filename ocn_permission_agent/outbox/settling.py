@@ -274,7 +274,7 @@ def _kept_us(delivery_class: DeliveryClass, state: DeliveryState, settings: Deli
 def _end_of(attempt: Attempt) -> dict[str, object]:
     return {
         "attempt_ended_at_us": to_us(attempt.ended_at),
-        "verdict": attempt.verdict.value,
+        "verdict": attempt.verdict._value_,
         "http_status": attempt.http_status,
         "ocpi_status": attempt.ocpi_status,
         "detail": attempt.detail,

@@ -94,4 +94,4 @@ def _key_of(delivery: Delivery) -> _Key:
 
 
 def _key(customer: Address, provider: Address, agreement: AgreementId, module: Module, role: InterfaceRole) -> _Key:
-    return customer, provider, agreement.transaction_hash, agreement.log_index, module.value, role.value
+    return customer, provider, agreement.transaction_hash, agreement.log_index, module._value_, role._value_

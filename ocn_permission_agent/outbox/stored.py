@@ -297,9 +297,9 @@ class StoredOutbox(ABC):
 
     def _counted(self, plan: CopyPlan, verdicts: tuple[Repetition, ...]) -> int:
         """Count what became of a plan; how many of its deliveries were stored."""
-        module = plan.envelope.request.module.value
+        module = plan.envelope.request.module._value_
         for planned, verdict in zip(plan.deliveries, verdicts, strict=True):
-            self._copies(str(planned.provider), module, verdict.value).inc()
+            self._copies(str(planned.provider), module, verdict._value_).inc()
         return sum(verdict is not Repetition.DUPLICATE for verdict in verdicts)
 
     def _count(self, ended: Counter[tuple[str, str]], state: DeliveryState) -> None:
