@@ -1,4 +1,4 @@
-"""Compiles the way of a request through the proxy with mypyc, for a wheel that is asked to be compiled.
+"""Compiles what every request, and every delivery, goes through with mypyc, for a wheel that is asked to be compiled.
 
     HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 pip wheel --no-deps .
 
