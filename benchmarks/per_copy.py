@@ -99,6 +99,9 @@ class _Accepting:
 class _OfV1:
     """The node's version is configured."""
 
+    def known_of(self, route: ProviderRoute) -> NodeVersion | None:  # noqa: ARG002
+        return NodeVersion.V1
+
     async def version_of(self, route: ProviderRoute) -> NodeVersion | None:  # noqa: ARG002
         return NodeVersion.V1
 
