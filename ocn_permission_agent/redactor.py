@@ -23,8 +23,9 @@ _HEADER = re.compile(r"(?i)(authorization)(\W{1,6})(?:(?:token|bearer|basic)\s+)
 _SCHEME = re.compile(r"\b(Token|Bearer|Basic|TOKEN|BEARER|BASIC|token(?=\s+\S{16})|bearer)(\s+)[^\s'\",;\\]+")
 _USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s@'\"]+@")
 _BEYOND_HOST = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/\s?#'\"]+)[/?#][^\s'\",]*")
-#: what most values are: no room in it for a scheme, a header or a URL
-_HARMLESS = re.compile(r"[A-Za-z0-9*_.:+-]{0,80}")
+#: not in most values; without it, and not long, there is no room for a scheme, a header or a URL
+_TELLING = re.compile(r"[^A-Za-z0-9*_.:+-]")
+_LONGEST_PLAIN = 80
 #: types of what is shown as it is
 _PLAIN = frozenset({int, float, bool, type(None)})
 _DEEPEST = 6
@@ -45,6 +46,9 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         known = all_forms(secrets)
         self._known = finder(known)
+        #: the same in lower case: ASCII that has none of these in it has none in any letter case, and is sooner looked
+        #: through than by `_known`; None if some are not ASCII, as then more letters are alike than two
+        self._lower = [form.lower() for form in known] if all(form.isascii() for form in known) else None
         #: nothing shorter can hold a secret that is known
         self._shortest = len(known[-1]) if known else sys.maxsize
         self._handling: dict[object, _Handling] = {}
@@ -75,14 +79,20 @@ class Redactor:
         return cleaned
 
     def _without_secrets(self, text: str) -> str:
-        if self._known is not None and len(text) >= self._shortest:
+        if self._known is not None and len(text) >= self._shortest and self._may_hold_known(text):
             text = self._known.sub(REDACTED, text)
-        if _HARMLESS.fullmatch(text):
+        if len(text) <= _LONGEST_PLAIN and _TELLING.search(text) is None:
             return text
         if "://" in text:
             text = _USERINFO.sub(rf"\1{REDACTED}@", text)
         text = _HEADER.sub(rf"\1\2{REDACTED}", text)
         return _SCHEME.sub(rf"\1\2{REDACTED}", text)
+
+    def _may_hold_known(self, text: str) -> bool:
+        if self._lower is None or not text.isascii():
+            return True
+        folded = text.lower()
+        return any(form in folded for form in self._lower)
 
     def _field(self, name: object, value: object, depth: int = 0) -> object:
         handling = self._handling.get(name) or self._learn(name)

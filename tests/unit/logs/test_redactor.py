@@ -77,6 +77,20 @@ def test_a_loaded_secret_is_known_in_every_spelling_that_it_is_sent_in(spelled: 
     assert spelled not in line["event"]
 
 
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("s3cret-token", "S3CRET-TOKEN"),
+        ("s3cret-token", "\u017f3cret-token"),
+        ("\u017f3cret-token", "S3cret-token"),
+        ("kelvin-token", "\u212aelvin-token"),
+        ("p\u00e4ssword", "P\u00c4SSWORD"),
+    ],
+)
+def test_letters_are_alike_in_every_case_that_unicode_knows(secret: str, text: str) -> None:
+    assert Redactor({secret}).line({"detail": text}) == {"detail": REDACTED}
+
+
 def test_what_was_harmless_in_one_field_is_still_hidden_in_another() -> None:
     redactor = Redactor({"s3cret-token"})
 
