@@ -34,28 +34,28 @@ class Report:
         #: looked up once for each of the few that there are: it takes longer than counting
         self._attempts = cache(metrics.delivery_attempts.labels)
         self._copies = cache(metrics.copies.labels)
-        self._breaker_state = cache(metrics.breaker_state.labels)
+        #: what `breaker_state` says of each provider: it is set when that changes
+        self._paused: dict[str, bool] = {}
         self._log = log
 
     def attempted(self, delivery: Delivery, attempt: Attempt, decision: Decision, settled: Settled) -> None:
         """An attempt was made and settled."""
         provider = str(delivery.provider)
+        age_seconds = (attempt.ended_at - delivery.envelope.recorded_at).total_seconds()
         self._attempts(provider, attempt.verdict._value_).inc()
         if attempt.verdict is AttemptVerdict.ACCEPTED:
-            age = attempt.ended_at - delivery.envelope.recorded_at
-            self._metrics.delivery_seconds.observe(age.total_seconds())
-        self._log.info("delivery.attempted", **attempt_line(delivery, attempt, decision))
-        self._count_outcome(delivery, decision)
-        if attempt.signature_refused and not settled.before.paused:
-            self._log.error("node.signature_refused", provider=provider, reason=attempt.detail[:200])
-        self._tell_breaker(provider, settled)
-        self._tell_module(delivery, settled)
+            self._metrics.delivery_seconds.observe(age_seconds)
+        self._tell_attempt(provider, delivery, attempt, decision, age_seconds)
+        self._count_outcome(provider, delivery, decision)
+        self._tell_breaker(provider, attempt, settled)
+        self._tell_module(provider, delivery, settled)
 
     def settled_unsent(self, delivery: Delivery, decision: Decision) -> None:
         """A delivery ended or went on waiting without an attempt; the same wait as before is no news."""
+        provider = str(delivery.provider)
         if decision.due_at is None or delivery.reason != decision.reason:
-            self._log.info("delivery.settled", **settled_line(delivery, decision))
-        self._count_outcome(delivery, decision)
+            self._tell_settled(provider, delivery, decision)
+        self._count_outcome(provider, delivery, decision)
 
     def lease_lost(self, delivery: Delivery, reason: str) -> None:
         """Another agent has taken the lane over; whatever this one has done with the delivery is not written."""
@@ -80,72 +80,76 @@ class Report:
         """The machine's clock was put back, and what was due by the old one was brought forward."""
         self._log.warning("clock.put_back", seconds=round(seconds, 3))
 
-    def _count_outcome(self, delivery: Delivery, decision: Decision) -> None:
+    def _count_outcome(self, provider: str, delivery: Delivery, decision: Decision) -> None:
         if decision.due_at is None:
-            self._copies(str(delivery.provider), delivery.lane.module, decision.state._value_).inc()
+            self._copies(provider, delivery.lane.module, decision.state._value_).inc()
 
-    def _tell_breaker(self, provider: str, settled: Settled) -> None:
-        self._breaker_state(provider).set(_OPEN if settled.after.paused else _CLOSED)
-        if settled.after.paused and not settled.before.paused:
+    def _tell_attempt(
+        self, provider: str, delivery: Delivery, attempt: Attempt, decision: Decision, age_seconds: float
+    ) -> None:
+        """The fields one by one, not as a dictionary: that would be made twice."""
+        envelope, lane = delivery.envelope, delivery.lane
+        request = envelope.request
+        self._log.info(
+            "delivery.attempted",
+            delivery=delivery.id,
+            provider=provider,
+            customer=str(envelope.customer),
+            module=lane.module,
+            interface_role=request.route.interface_role._value_,
+            method=request.method,
+            owner=lane.owner,
+            object_id=lane.object_id,
+            correlation_id=request.correlation_id,
+            agreement=str(delivery.agreement),
+            attempt=delivery.attempts,
+            verdict=attempt.verdict._value_,
+            http_status=attempt.http_status,
+            ocpi_status=attempt.ocpi_status,
+            duration_ms=round((attempt.ended_at - attempt.started_at).total_seconds() * 1000, 1),
+            age_seconds=round(age_seconds, 3),
+            state=decision.state._value_,
+            wait=None if decision.wait is None else decision.wait._value_,
+            reason=decision.reason,
+            next_attempt_at=None if decision.due_at is None else decision.due_at.isoformat(),
+        )
+
+    def _tell_settled(self, provider: str, delivery: Delivery, decision: Decision) -> None:
+        request = delivery.envelope.request
+        self._log.info(
+            "delivery.settled",
+            delivery=delivery.id,
+            provider=provider,
+            customer=str(delivery.envelope.customer),
+            module=delivery.lane.module,
+            method=request.method,
+            object_id=delivery.lane.object_id,
+            correlation_id=request.correlation_id,
+            agreement=str(delivery.agreement),
+            state=decision.state._value_,
+            wait=None if decision.wait is None else decision.wait._value_,
+            reason=decision.reason,
+            next_attempt_at=None if decision.due_at is None else decision.due_at.isoformat(),
+        )
+
+    def _tell_breaker(self, provider: str, attempt: Attempt, settled: Settled) -> None:
+        was_paused, paused = settled.before.paused, settled.after.paused
+        if attempt.signature_refused and not was_paused:
+            self._log.error("node.signature_refused", provider=provider, reason=attempt.detail[:200])
+        if self._paused.get(provider) is not paused:
+            self._paused[provider] = paused
+            self._metrics.breaker_state.labels(provider).set(_OPEN if paused else _CLOSED)
+        if paused and not was_paused:
             self._log.warning("provider.paused", provider=provider, reason=settled.after.reason)
-        if settled.before.paused and not settled.after.paused:
+        if was_paused and not paused:
             self._log.info("provider.resumed", provider=provider, failures=settled.before.failures)
 
-    def _tell_module(self, delivery: Delivery, settled: Settled) -> None:
+    def _tell_module(self, provider: str, delivery: Delivery, settled: Settled) -> None:
         before, after = settled.pause_before, settled.pause_after
         if before is None and after is None:
             return
-        place = {"provider": str(delivery.provider), "module": delivery.lane.module}
+        place = {"provider": provider, "module": delivery.lane.module}
         if after is not None and before is None:
             self._log.warning("module.paused", **place, reason=after.reason)
         if before is not None and after is None:
             self._log.info("module.resumed", **place, since=before.since.isoformat())
-
-
-def attempt_line(delivery: Delivery, attempt: Attempt, decision: Decision) -> dict[str, object]:
-    """The fields of ``delivery.attempted``."""
-    request = delivery.envelope.request
-    return {
-        "delivery": delivery.id,
-        "provider": str(delivery.provider),
-        "customer": str(delivery.envelope.customer),
-        "module": delivery.lane.module,
-        "interface_role": request.interface_role._value_,
-        "method": request.method,
-        "owner": delivery.lane.owner,
-        "object_id": delivery.lane.object_id,
-        "correlation_id": request.correlation_id,
-        "agreement": str(delivery.agreement),
-        "attempt": delivery.attempts,
-        "verdict": attempt.verdict._value_,
-        "http_status": attempt.http_status,
-        "ocpi_status": attempt.ocpi_status,
-        "duration_ms": round((attempt.ended_at - attempt.started_at).total_seconds() * 1000, 1),
-        "age_seconds": round((attempt.ended_at - delivery.envelope.recorded_at).total_seconds(), 3),
-        **_outcome(decision),
-    }
-
-
-def settled_line(delivery: Delivery, decision: Decision) -> dict[str, object]:
-    """The fields of ``delivery.settled``: a delivery that went on without an attempt."""
-    request = delivery.envelope.request
-    return {
-        "delivery": delivery.id,
-        "provider": str(delivery.provider),
-        "customer": str(delivery.envelope.customer),
-        "module": delivery.lane.module,
-        "method": request.method,
-        "object_id": delivery.lane.object_id,
-        "correlation_id": request.correlation_id,
-        "agreement": str(delivery.agreement),
-        **_outcome(decision),
-    }
-
-
-def _outcome(decision: Decision) -> dict[str, object]:
-    return {
-        "state": decision.state.value,
-        "wait": None if decision.wait is None else decision.wait.value,
-        "reason": decision.reason,
-        "next_attempt_at": None if decision.due_at is None else decision.due_at.isoformat(),
-    }
