@@ -238,7 +238,11 @@ def _tell_crash(kind: type[BaseException], error: BaseException, trace: Tracebac
 
 
 def _to_json(line: EventDict) -> str:
-    return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z).decode()
+    try:
+        return orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z).decode()
+    except orjson.JSONEncodeError:
+        # seldom is a key no text, and being ready for one takes as long as all else
+        return orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _renderer(form: str, *, colors: bool) -> Callable[[EventDict], str]:

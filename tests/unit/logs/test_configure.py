@@ -55,6 +55,13 @@ def test_a_line_is_one_json_object_with_flat_fields(lines: Lines) -> None:
     assert line == {"event": "delivery.attempted", "level": "info", "provider": "DE*PAY", "attempts": 2}
 
 
+def test_a_key_that_is_no_text_becomes_one(lines: Lines) -> None:
+    structlog.get_logger().info("delivery.attempted", tries={200: 1, None: 2, "other": Path("there")})
+
+    [line] = lines()
+    assert line["tries"] == {"200": 1, "null": 2, "other": "there"}
+
+
 def test_lines_of_libraries_are_redacted_too(lines: Lines) -> None:
     logging.getLogger("aiohttp.server").error("Error handling request %r", b"Authorization: Token abcdef")
 
