@@ -297,10 +297,12 @@ class StoredOutbox(ABC):
 
     def _counted(self, plan: CopyPlan, verdicts: tuple[Repetition, ...]) -> int:
         """Count what became of a plan; how many of its deliveries were stored."""
-        module = plan.envelope.request.module._value_
+        module, stored = plan.envelope.request.route.module._value_, 0
         for planned, verdict in zip(plan.deliveries, verdicts, strict=True):
             self._copies(str(planned.provider), module, verdict._value_).inc()
-        return sum(verdict is not Repetition.DUPLICATE for verdict in verdicts)
+            if verdict is not Repetition.DUPLICATE:
+                stored += 1
+        return stored
 
     def _count(self, ended: Counter[tuple[str, str]], state: DeliveryState) -> None:
         for (provider, module), count in ended.items():
