@@ -106,8 +106,9 @@ class Report:
             verdict=attempt.verdict._value_,
             http_status=attempt.http_status,
             ocpi_status=attempt.ocpi_status,
-            duration_ms=round((attempt.ended_at - attempt.started_at).total_seconds() * 1000, 1),
-            age_seconds=round(age_seconds, 3),
+            # to that many digits: rounding by itself goes by way of the text, four times as slowly
+            duration_ms=round((attempt.ended_at - attempt.started_at).total_seconds() * 10_000) / 10,
+            age_seconds=round(age_seconds * 1000) / 1000,
             state=decision.state._value_,
             wait=None if decision.wait is None else decision.wait._value_,
             reason=decision.reason,
