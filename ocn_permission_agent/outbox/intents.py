@@ -51,6 +51,8 @@ class Intents:
         self._grown_bytes = 0
         #: ends that are written with the next line: until then, a death makes gaps of what is in fact recorded
         self._delayed: list[bytes] = []
+        #: the loop that will see to it that they are, at the end of its turn
+        self._promised: asyncio.AbstractEventLoop | None = None
         #: lines that could not be written since the last look
         self.failures = 0
 
@@ -164,14 +166,17 @@ class Intents:
     def _append_soon(self, line: bytes) -> None:
         """Write a line before the next one, or when the turn of the event loop is over."""
         self._delayed.append(line)
-        if len(self._delayed) > 1:
-            return
         try:
-            asyncio.get_running_loop().call_soon(self._write_delayed)
+            loop = asyncio.get_running_loop()
         except RuntimeError:  # there is no event loop
             self._write_delayed()
+            return
+        if loop is not self._promised:
+            self._promised = loop
+            loop.call_soon(self._write_delayed)
 
     def _write_delayed(self) -> None:
+        self._promised = None
         if self._delayed:
             self._append(b"")
 

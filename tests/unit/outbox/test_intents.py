@@ -235,6 +235,39 @@ async def test_the_ends_of_a_turn_are_written_with_the_next_line_or_when_the_tur
     assert path.read_bytes().endswith(b"\n%d\n" % fourth)
 
 
+async def test_what_ends_in_a_turn_after_another_line_was_written_waits_for_no_other_turn(tmp_path: Path) -> None:
+    path = tmp_path / "intents"
+    intents = Intents(path)
+    intents.open()
+    for number in range(3):
+        intents.end(begun(intents, f"c-{number}"))
+    await asyncio.sleep(0)
+    assert after_a_death(path)[1] == []
+
+
+def test_a_loop_that_was_stopped_in_its_turn_does_not_hold_up_the_ends_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "intents"
+    intents = Intents(path)
+    intents.open()
+    first, second = begun(intents, "c-1"), begun(intents, "c-2")
+
+    def end_and_stop() -> None:
+        intents.end(first)
+        stopped.stop()
+
+    async def end() -> None:
+        intents.end(second)
+        await asyncio.sleep(0)
+
+    stopped = asyncio.new_event_loop()
+    stopped.call_soon(end_and_stop)
+    stopped.run_forever()
+    stopped.close()
+    asyncio.run(end())
+
+    assert after_a_death(path)[1] == []
+
+
 async def test_an_end_that_waits_is_not_needed_in_a_file_that_is_written_anew(tmp_path: Path) -> None:
     path = tmp_path / "intents"
     intents = Intents(path)
