@@ -1,9 +1,8 @@
 """From an answered request to recorded copies, or to the reason why there are none."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.consent.index import Entitlement
@@ -105,8 +104,7 @@ class Notes(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A request that is due to somebody if the node accepts it. `request` lacks its body yet.
 
     `object_id` and `intent` are known once the request is about to go to the node.
@@ -199,7 +197,7 @@ class Copier:
         request = request_on(route, method=method, raw_query=query, headers=read)
         if request is None or self._ruled_out(request, entitlements):
             return None
-        return Candidate(request=request, entitlements=entitlements, content_encoding=read.get("content-encoding", ""))
+        return Candidate(request, entitlements, read.get("content-encoding", ""))
 
     def _ruled_out(self, request: OcpiRequest, entitlements: tuple[Entitlement, ...]) -> bool:
         """Whether it is known beforehand that nobody is owed a copy; noted then."""
@@ -226,27 +224,23 @@ class Copier:
             candidate: what will be asked.
             body: of the request, as far as it is known.
         """
-        request = candidate.request
-        unknown = request.kind is RouteKind.CDR and (not body or candidate.content_encoding != "")
-        # Only a CDR has its id in the body.
-        whole = request.with_body(body) if request.kind is RouteKind.CDR else request
+        request, entitled = candidate.request, candidate.entitlements[0]
+        whole = request
+        unknown = False
+        if request.route.kind is RouteKind.CDR:  # only a CDR has its id in the body
+            whole = request.with_body(body)
+            unknown = not body or candidate.content_encoding != ""
         object_id = "" if unknown else object_of(whole)[1]
         intent = self._intents.begin(
             at=self._clock.now(),
-            customer=str(candidate.entitlements[0].customer),
-            customer_address=candidate.entitlements[0].customer_address,
-            module=request.module.value,
+            customer=str(entitled.customer),
+            customer_address=entitled.customer_address,
+            module=request.route.module._value_,
             method=request.method,
             object_id=object_id,
             correlation_id=request.correlation_id,
         )
-        return Candidate(
-            request=request,
-            entitlements=candidate.entitlements,
-            content_encoding=candidate.content_encoding,
-            object_id=object_id,
-            intent=intent,
-        )
+        return Candidate(request, candidate.entitlements, candidate.content_encoding, object_id, intent)
 
     def settle(self, candidate: Candidate) -> bool:
         """Note that what became of a request is known and written down; whether that is new."""
