@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import sys
 from typing import Any
 
@@ -8,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocn_permission_agent.errors import CanonicalError
-from ocn_permission_agent.ocn.canonical import canonical
+from ocn_permission_agent.ocn.canonical import canonical, decode
 from ocn_permission_agent.ocn.json_text import parse_json, write_json
 from ocn_permission_agent.ocn.keys import OperatorKey, eip191_hash, recover
 from ocn_permission_agent.ocn.version import NodeVersion
-from tests.unit.ocn.json_documents import DOCUMENTS
+from tests.unit.ocn.json_documents import DOCUMENTS, SPOILT
 from tests.unit.ocn.vectors import named, vectors
 
 VECTORS = vectors("ocn_message")
@@ -147,7 +148,14 @@ def test_deep_and_hostile_text_neither_recurses_nor_crawls() -> None:
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(1_000_000)  # as a library in the same process might
     try:
-        for hostile in (b"[" * 1_000_000, b'{"a":' * 200_000, b'["' + b"\\u0041" * 200_000, b"[" + b"1" * 2_000_000):
+        for hostile in (
+            b"[" * 2048,
+            b"[" * 200_000,
+            b"[" * 1_000_000,
+            b'{"a":' * 200_000,
+            b'["' + b"\\u0041" * 200_000,
+            b"[" + b"1" * 2_000_000,
+        ):
             with pytest.raises(CanonicalError):
                 canonical(hostile, version=NodeVersion.V2)
     finally:
@@ -162,7 +170,22 @@ def test_canonical_text_stays_as_it_is(document: str, version: NodeVersion) -> N
 
 @given(DOCUMENTS, st.sampled_from(NodeVersion))
 def test_the_short_cut_leads_to_where_the_long_way_leads(document: str, version: NodeVersion) -> None:
-    assert canonical(document.encode(), version=version) == write_json(parse_json(document), version).encode()
+    assert canonical(document.encode(), version=version) == the_long_way(document.encode(), version)
+
+
+@given(SPOILT, st.sampled_from(NodeVersion))
+def test_the_short_cut_refuses_what_the_long_way_refuses(spoilt: bytes, version: NodeVersion) -> None:
+    try:
+        expected = the_long_way(spoilt, version)
+    except CanonicalError as error:
+        with pytest.raises(CanonicalError, match=f"^{re.escape(str(error))}$"):
+            canonical(spoilt, version=version)
+    else:
+        assert canonical(spoilt, version=version) == expected
+
+
+def the_long_way(text: bytes, version: NodeVersion) -> bytes:
+    return write_json(parse_json(decode(text)), version).encode()
 
 
 @given(DOCUMENTS)
