@@ -7,18 +7,20 @@ everything. Values are kept as the customer spelled them.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import msgspec
 
 #: larger than this a session is not merged any more, whatever its copies bring
 SIZE_LIMIT_BYTES = 8 * 1024 * 1024
 _PERIODS = "charging_periods"
+_Value: TypeAlias = msgspec.Raw | msgspec.UnsetType
 
 
 class _Status(msgspec.Struct):
     """The one member that tells whether a session is over."""
 
-    status: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    status: _Value = msgspec.UNSET
 
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -56,18 +58,13 @@ def follow(base: MergedSession | None, said: Said) -> MergedSession | None:
 
     None where it is not known as a whole: it did not begin with a PUT, or a body is no JSON object.
     """
-    if base is not None and said.id <= base.through_id:
-        return base
-    try:
-        members = _MEMBERS.decode(said.body)
-        if said.method == "PUT":
-            return MergedSession(through_id=said.id, body=said.body)
-        if base is None:
-            return None
-        body = _patched(_MEMBERS.decode(base.body), members)
-    except _UNREADABLE:
-        return None
-    return MergedSession(through_id=said.id, body=body) if len(body) <= SIZE_LIMIT_BYTES else None
+    return _followed(base, said)[0]
+
+
+def follow_open(base: MergedSession | None, said: Said) -> MergedSession | None:
+    """The session after one more copy; None also where it has come to its end: nothing more will be said of it."""
+    merged, status = _followed(base, said)
+    return None if _is_end(status) else merged
 
 
 def full_put(base: MergedSession | None, run: Sequence[Said]) -> FullPut | None:
@@ -85,16 +82,39 @@ def full_put(base: MergedSession | None, run: Sequence[Said]) -> FullPut | None:
     return FullPut(merged=merged, superseded=tuple(said.id for said in run[:-1]))
 
 
-def is_over(session: MergedSession) -> bool:
-    """Whether the session has come to its end: nothing more will be said of it."""
+def _followed(base: MergedSession | None, said: Said) -> tuple[MergedSession | None, _Value]:
+    """The session after one more copy, and its status."""
     try:
-        status = _STATUS.decode(session.body).status
+        if base is not None and said.id <= base.through_id:
+            return base, _status_of(base.body)
+        if said.method == "PUT":
+            return MergedSession(through_id=said.id, body=said.body), _status_of(said.body)
+        if base is None:
+            return None, msgspec.UNSET
+        session = _MEMBERS.decode(base.body)
+        _patch(session, _MEMBERS.decode(said.body))
+        body = msgspec.json.encode(session)
+    except _UNREADABLE:
+        return None, msgspec.UNSET
+    merged = MergedSession(through_id=said.id, body=body) if len(body) <= SIZE_LIMIT_BYTES else None
+    return merged, session.get("status", msgspec.UNSET)
+
+
+def _status_of(body: bytes) -> _Value:
+    """What an object says as its status."""
+    if body.isascii():
+        return _STATUS.decode(body).status
+    return _MEMBERS.decode(body).get("status", msgspec.UNSET)  # this one refuses names that are not UTF-8
+
+
+def _is_end(status: _Value) -> bool:
+    try:
         return status is not msgspec.UNSET and msgspec.json.decode(status) in _OVER
     except (*_UNREADABLE, TypeError):
         return False
 
 
-def _patched(session: dict[str, msgspec.Raw], patch: Mapping[str, msgspec.Raw]) -> bytes:
+def _patch(session: dict[str, msgspec.Raw], patch: Mapping[str, msgspec.Raw]) -> None:
     for name, value in patch.items():
         if _is_null(value):
             session.pop(name, None)
@@ -102,7 +122,6 @@ def _patched(session: dict[str, msgspec.Raw], patch: Mapping[str, msgspec.Raw]) 
             session[name] = _appended(session.get(name), value)
         else:
             session[name] = value
-    return msgspec.json.encode(session)
 
 
 def _appended(known: msgspec.Raw | None, new: msgspec.Raw) -> msgspec.Raw:

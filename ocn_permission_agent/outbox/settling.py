@@ -9,7 +9,7 @@ from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery,
 from ocn_permission_agent.outbox.outcome import Outcome
 from ocn_permission_agent.outbox.policy import DeliveryClass, forget_at, payload_until
 from ocn_permission_agent.outbox.rows import EPOCH, breaker_columns, module_pause_columns, to_us
-from ocn_permission_agent.outbox.session_merge import MergedSession, Said, follow, is_over
+from ocn_permission_agent.outbox.session_merge import MergedSession, Said, follow, follow_open
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.store import Settled
 from ocn_permission_agent.store.database import Connection
@@ -255,10 +255,9 @@ def _moved(
     base: MergedSession | None, ending: Ending, decision: Decision, *, empty: bool
 ) -> tuple[str, MergedSession | None]:
     """What becomes of a session with one more copy, delivered or not; it is erased when it is over."""
-    merged = follow(base, Said(id=ending.id, method=ending.outcome.method, body=ending.outcome.body))
+    move = follow_open if empty and decision.state is DeliveryState.DELIVERED else follow
+    merged = move(base, Said(id=ending.id, method=ending.outcome.method, body=ending.outcome.body))
     if merged is None:
-        return _OVER, None
-    if empty and decision.state is DeliveryState.DELIVERED and is_over(merged):
         return _OVER, None
     return (_AS_BEFORE, None) if merged == base else (_MOVED, merged)
 

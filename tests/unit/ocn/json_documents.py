@@ -63,7 +63,8 @@ def _spoil(text: bytes, place: int, length: int, piece: bytes) -> bytes:
 _PIECES = st.sampled_from(
     rb', : [ ] { } " \ 0 - . e E+ 1.0 -0 9999999999999999999 NaN nul true \ud83d "a":1,'.split()
 ) | st.sampled_from([b"", b" ", b"\0", b"\x0b", b"\x1f", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf"])
-#: text that is hardly JSON any more: a piece of it is another one
-SPOILT = st.builds(
-    _spoil, DOCUMENTS.map(str.encode), st.integers(0, 400), st.integers(0, 3), _PIECES | st.binary(max_size=3)
-)
+
+
+def spoilt(texts: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    """Text that is hardly JSON any more: a piece of it is another one."""
+    return st.builds(_spoil, texts, st.integers(0, 400), st.integers(0, 3), _PIECES | st.binary(max_size=3))

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,9 +13,10 @@ from ocn_permission_agent.outbox.session_merge import (
     MergedSession,
     Said,
     follow,
+    follow_open,
     full_put,
-    is_over,
 )
+from tests.unit.ocn.json_documents import DOCUMENTS, spoilt
 
 
 def put(number: int, **members: Any) -> Said:
@@ -107,12 +109,48 @@ def test_a_session_that_grows_beyond_all_bounds_is_no_longer_merged() -> None:
         (b'{"status":"INVALID"}', True),
         (b'{"status":"ACTIVE"}', False),
         (b'{"status":[1]}', False),
+        (b'{"\\u0073tatus":"\\u0049NVALID"}', True),
+        (b'{"status":"ACTIVE","status":"COMPLETED","name":"\xc3\xa4"}', True),
+        (b'{"status":"\xff"}', False),
         (b"{}", False),
-        (b"{", False),
     ],
 )
 def test_a_session_is_over_when_its_status_says_so(body: bytes, over: bool) -> None:
-    assert is_over(MergedSession(through_id=1, body=body)) is over
+    said = Said(id=1, method="PUT", body=body)
+    whole = follow(None, said)
+    assert whole == MergedSession(through_id=1, body=body)
+    assert (follow_open(None, said) is None) is over
+    assert (follow_open(whole, said) is None) is over
+    assert (follow_open(whole, patch(2, kwh=1)) is None) is over
+
+
+def test_a_patch_can_end_a_session_and_open_it_again() -> None:
+    active = follow(None, put(1, status="ACTIVE"))
+    completed = follow(active, patch(2, status="COMPLETED"))
+    assert follow_open(active, patch(2, status="COMPLETED")) is None
+    assert follow_open(completed, patch(3, status=None)) == MergedSession(through_id=3, body=b"{}")
+
+
+SESSIONS = st.builds(
+    lambda name, value, status: f'{{{name}:{value},"status":"{status}"}}'.encode(),
+    st.sampled_from(['"id"', '"stätus"', '"\\u0073tatus"']),
+    DOCUMENTS,
+    st.sampled_from(["ACTIVE", "COMPLETED"]),
+)
+
+
+@given(spoilt(SESSIONS))
+def test_a_put_is_known_as_a_whole_if_it_is_an_object_with_names_in_utf8(body: bytes) -> None:
+    said = Said(id=1, method="PUT", body=body)
+    try:
+        members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        assert follow(None, said) is None
+        assert follow_open(None, said) is None
+        return
+    assert follow(None, said) == MergedSession(through_id=1, body=body)
+    over = bytes(members.get("status", b"")) in (b'"COMPLETED"', b'"INVALID"')
+    assert (follow_open(None, said) is None) is over
 
 
 NAMES = st.sampled_from(["kwh", "status", "cdr_token", "total_cost"])
