@@ -1,7 +1,8 @@
 """When what waits to be written is handed over to the thread that writes: not piece by piece, and not too late.
 
 Many small commits cost more than a few larger ones, for the disk, and because the thread takes the interpreter from the
-event loop for each. So there is a pace; but a group that is large enough does not wait for it.
+event loop for each. So there is a pace; but a group that is large enough does not wait for it. While one is being
+written the next one gathers.
 """
 
 import asyncio
@@ -24,11 +25,12 @@ _ENOUGH = 64
 
 @dataclass(slots=True)
 class _Waiting(Generic[J]):
-    """Pieces that one loop has not handed over yet, and when it will."""
+    """Pieces that one loop has not handed over yet, and when it will; `overdue`: once it has its last ones back."""
 
     pieces: list[J]
     due_at: float
     timer: asyncio.Handle
+    overdue: bool = False
 
 
 class Gathering(Generic[J]):
@@ -44,6 +46,8 @@ class Gathering(Generic[J]):
         self._take = take
         self._pace_seconds = pace_seconds
         self._waiting: dict[asyncio.AbstractEventLoop, _Waiting[J]] = {}
+        #: loops whose last pieces are being written
+        self._out: set[asyncio.AbstractEventLoop] = set()
         self._handed_over_at = -math.inf
         #: seconds that the last commit took; told by the thread
         self.commit_took = 0.0
@@ -60,7 +64,7 @@ class Gathering(Generic[J]):
             return
         waiting.pieces.append(piece)
         if len(waiting.pieces) >= _ENOUGH:
-            self.hand_over()
+            self._fall_due()
         elif due_at < waiting.due_at:
             waiting.timer.cancel()
             waiting.due_at, waiting.timer = due_at, self._call(loop, due_at)
@@ -72,12 +76,27 @@ class Gathering(Generic[J]):
         if waiting is not None:
             waiting.timer.cancel()
             self._handed_over_at = loop.time()
+            self._out.add(loop)
             self._take(waiting.pieces)
+
+    def returned(self) -> None:
+        """What the running loop handed over is written: what is due by now comes next."""
+        loop = asyncio.get_running_loop()
+        self._out.discard(loop)
+        if (waiting := self._waiting.get(loop)) is not None and waiting.overdue:
+            self.hand_over()
+
+    def _fall_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop in self._out:
+            self._waiting[loop].overdue = True
+        else:
+            self.hand_over()
 
     def _call(self, loop: asyncio.AbstractEventLoop, due_at: float) -> asyncio.Handle:
         if due_at > loop.time():
-            return loop.call_at(due_at, self.hand_over)
-        return loop.call_soon(self.hand_over)
+            return loop.call_at(due_at, self._fall_due)
+        return loop.call_soon(self._fall_due)
 
     def _pace(self) -> float:
         return min(max(self._pace_seconds, _OF_A_COMMIT * self.commit_took), _SLOWEST * self._pace_seconds)

@@ -9,18 +9,23 @@ rolled back and run again, each piece under a savepoint of its own. A piece may 
 Pieces of the same kind can be done together: their kind gets all of a group at once, and can tell the engine in one
 statement what would be many (store/many.py).
 
+Beside a large group the loop stands aside until its statements are done: both would need the interpreter all the time,
+and each would wait for the other at every statement. It goes on while the group is committed, and in any case after a
+few milliseconds, however slow the disk is; where that is not enough it does not stand aside for a while (ADR 0019).
+
 The thread sleeps nowhere but in the queue's own `get`, so there is no "active" flag that an arriving piece could see
 a moment too early or too late: a wake-up cannot be lost (performance.md tells of one that was).
 """
 
 import asyncio
 import contextlib
+import math
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ocn_permission_agent.clock import Clock
 from ocn_permission_agent.errors import StoreUnavailable
@@ -33,6 +38,10 @@ Together = Callable[[SqliteConnection, Sequence[Any]], Sequence[Any]]
 
 #: pieces of one transaction, or a few more; bounds how long the first of a group waits for the last
 _GROUP_LIMIT = 1_000
+#: pieces beside which the loop stands aside, and for how long at most
+_LARGE, _ASIDE_SECONDS = 16, 0.005
+#: for how long it does not any more where that was not enough
+_NOT_ASIDE_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -51,6 +60,13 @@ class _Job:
         if self.together is not None:
             return self.together(connection, [self.item])[0]
         return None if self.work is None else self.work(connection)
+
+
+class _Handed(NamedTuple):
+    """Pieces that were handed over together; `done` is released when their statements are done."""
+
+    jobs: list[_Job]
+    done: "threading.Lock | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +88,27 @@ class Writer:
         clock: measures the commit.
         metrics: takes `store_commit_seconds`.
         pace_seconds: see `Gathering`.
+        aside_seconds: how long the loop stands aside at most.
     """
 
     def __init__(
-        self, connection: SqliteConnection, *, clock: Clock, metrics: Metrics, pace_seconds: float = PACE_SECONDS
+        self,
+        connection: SqliteConnection,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        pace_seconds: float = PACE_SECONDS,
+        aside_seconds: float = _ASIDE_SECONDS,
     ) -> None:
         self._connection = connection
         self._clock = clock
         self._metrics = metrics
-        self._jobs: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
-        self._gathering: Gathering[_Job] = Gathering(self._jobs.put, pace_seconds=pace_seconds)
+        self._handed: queue.SimpleQueue[_Handed | None] = queue.SimpleQueue()
+        #: of those who stand aside
+        self._aside: list[threading.Lock] = []
+        self._aside_seconds = aside_seconds
+        self._aside_again_at = -math.inf
+        self._gathering: Gathering[_Job] = Gathering(self._take, pace_seconds=pace_seconds)
         self._undone: list[Callable[[], None]] = []
         self._to_make: list[str] = []
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
@@ -141,8 +168,25 @@ class Writer:
 
     def close(self) -> None:
         """Finish what was handed over, then close the connection. Blocks; nothing may be submitted any more."""
-        self._jobs.put(None)
+        self._handed.put(None)
         self._thread.join()
+
+    def _take(self, jobs: list[_Job]) -> None:
+        """Called in the loop, which stands aside here."""
+        done = None
+        if len(jobs) >= _LARGE and self._clock.monotonic() >= self._aside_again_at:
+            done = threading.Lock()
+            done.acquire()
+        for begin in range(0, len(jobs), _GROUP_LIMIT):
+            self._handed.put(_Handed(jobs[begin : begin + _GROUP_LIMIT], done if begin == 0 else None))
+        if done is not None and not done.acquire(timeout=self._aside_seconds):
+            self._aside_again_at = self._clock.monotonic() + _NOT_ASIDE_SECONDS
+
+    def _let_go_on(self) -> None:
+        """Those who stand aside."""
+        for done in self._aside:
+            done.release()
+        self._aside = []
 
     def _serve(self) -> None:
         open_ = True
@@ -156,12 +200,14 @@ class Writer:
         """All that waits, at least one piece; False with the last group."""
         group: list[_Job] = []
         try:
-            jobs = self._jobs.get()
-            while jobs is not None:
-                group.extend(jobs)
+            handed = self._handed.get()
+            while handed is not None:
+                group.extend(handed.jobs)
+                if handed.done is not None:
+                    self._aside.append(handed.done)
                 if len(group) >= _GROUP_LIMIT:
                     return group, True
-                jobs = self._jobs.get_nowait()
+                handed = self._handed.get_nowait()
         except queue.Empty:
             return group, True
         return group, False
@@ -171,12 +217,13 @@ class Writer:
         outcomes = self._all_at_once(group)
         if outcomes is None:
             outcomes = self._one_by_one(group)
+        self._let_go_on()
         took = self._gathering.commit_took = self._clock.monotonic() - started
         self._metrics.store_commit_seconds.observe(took)
         for loop in {job.loop for job in group}:
             done = [(job, outcome) for job, outcome in zip(group, outcomes, strict=True) if job.loop is loop]
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(_resolve, done)
+                loop.call_soon_threadsafe(_resolve, done, self._gathering.returned)
 
     def _all_at_once(self, group: list[_Job]) -> list[Any] | None:
         """Run a group whose pieces all succeed; None, and nothing done, where one of them did not."""
@@ -196,6 +243,7 @@ class Writer:
                 connection.execute("ROLLBACK")
                 self._tell_undone()
                 return None
+            self._let_go_on()
             connection.execute("COMMIT")
         except (sqlite3.Error, _TransactionLost) as error:
             return self._give_up([], error, len(group))
@@ -266,8 +314,11 @@ def _unavailable(error: Exception) -> StoreUnavailable:
     return unavailable
 
 
-def _resolve(done: list[tuple[_Job, Any]]) -> None:
-    """Those who wait go on first, then others are told: what they begin with it can wait for longer."""
+def _resolve(done: list[tuple[_Job, Any]], returned: Callable[[], None]) -> None:
+    """Those who wait go on first, then the next group is handed over.
+
+    Then others are told: what they begin with it can wait for longer.
+    """
     for job, outcome in done:
         if job.result.done():
             continue
@@ -275,6 +326,7 @@ def _resolve(done: list[tuple[_Job, Any]]) -> None:
             job.result.set_exception(outcome.error)
         else:
             job.result.set_result(outcome)
+    asyncio.get_running_loop().call_soon(returned)
     for job, outcome in done:
         if job.told is not None:
             job.told(None if isinstance(outcome, _Failed) else outcome)

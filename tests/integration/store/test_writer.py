@@ -1,16 +1,21 @@
 """What shares a commit with what on SQLite, and who hears of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import contextlib
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from ocn_permission_agent.clock import SystemClock
+from ocn_permission_agent.clock import Clock, SystemClock
 from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.store.sqlite import SqliteDatabase
 from ocn_permission_agent.store.sqlite_connection import SqliteConnection
+from ocn_permission_agent.store.writer import Writer
 from tests.fakes import FakeClock
 
 #: longer than any machine has been up, with which the clock of a loop may begin
@@ -241,4 +246,109 @@ async def test_what_has_left_does_not_hurry_what_comes_after_it(tmp_path: Path) 
     handed_over_after = loop.time()
     await database.write(note("next"))
     assert loop.time() - handed_over_after > 2 * least
+    await database.close()
+
+
+# --- beside a large group the loop stands aside -------------------------------------------------------------------------
+
+_LARGE = 16
+#: no thread here takes that long for a few statements
+_AMPLE_SECONDS = 60.0
+
+
+@contextlib.contextmanager
+def writing(path: Path, clock: Clock, *, aside_seconds: float = _AMPLE_SECONDS) -> Iterator[Writer]:
+    connection = sqlite3.connect(path, factory=SqliteConnection, isolation_level=None, check_same_thread=False)
+    connection.execute("CREATE TABLE said (what TEXT)")
+    writer = Writer(connection, clock=clock, metrics=Metrics(), aside_seconds=aside_seconds)
+    try:
+        yield writer
+    finally:
+        writer.hand_over()
+        writer.close()
+
+
+def say(what: str, then: Callable[[], object]) -> Callable[[SqliteConnection], None]:
+    def work(connection: SqliteConnection) -> None:
+        connection.execute("INSERT INTO said VALUES (?)", (what,))
+        then()
+
+    return work
+
+
+async def test_beside_a_large_group_the_loop_stands_aside(tmp_path: Path) -> None:
+    with writing(tmp_path / "a.db", SystemClock()) as writer:
+        done: list[int] = []
+        pieces = [writer.submit(say("piece", lambda: done.append(1))) for _ in range(_LARGE)]
+        writer.hand_over()
+        assert len(done) == _LARGE
+        for piece in pieces:
+            await piece
+
+
+async def test_it_waits_for_no_commit_that_is_under_way(tmp_path: Path) -> None:
+    """What comes meanwhile is handed over when that is done: the loop would stand aside for nothing."""
+    with writing(tmp_path / "a.db", SystemClock()) as writer:
+        told, go_on, second = threading.Event(), threading.Event(), list[str]()
+
+        def hold() -> None:
+            told.set()
+            assert go_on.wait(_AMPLE_SECONDS)
+
+        first = writer.submit(say("first", hold))
+        await asyncio.to_thread(told.wait, _AMPLE_SECONDS)
+        pieces = [writer.submit(say("second", lambda: second.append("said"))) for _ in range(4 * _LARGE)]
+        await asyncio.sleep(0.05)
+        assert not first.done()
+        go_on.set()
+        for piece in (first, *pieces):
+            await piece
+        assert len(second) == 4 * _LARGE
+
+
+async def test_a_slow_disk_holds_the_loop_up_for_a_moment_only(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with writing(tmp_path / "a.db", clock, aside_seconds=0.01) as writer:
+
+        async def hand_over_what_waits_for_the_loop() -> None:
+            go_on = threading.Event()
+            pieces = [writer.submit(say("piece", partial(go_on.wait, _AMPLE_SECONDS))) for _ in range(_LARGE)]
+            writer.hand_over()
+            assert not pieces[0].done()
+            go_on.set()
+            for piece in pieces:
+                await piece
+
+        await hand_over_what_waits_for_the_loop()
+        writer._aside_seconds = _AMPLE_SECONDS
+        await asyncio.wait_for(hand_over_what_waits_for_the_loop(), _AMPLE_SECONDS / 2)  # it does not stand aside now
+        clock.step(2)
+        done: list[int] = []
+        pieces = [writer.submit(say("piece", lambda: done.append(1))) for _ in range(_LARGE)]
+        writer.hand_over()
+        assert len(done) == _LARGE
+        for piece in pieces:
+            await piece
+
+
+async def test_more_than_a_transaction_may_hold_takes_several(tmp_path: Path) -> None:
+    metrics = Metrics()
+    database = await SqliteDatabase.open(tmp_path / "agent.db", metrics=metrics, clock=SystemClock())
+    store = Store(database, metrics)
+    before = store.commits
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold(_: SqliteConnection) -> None:
+        held.set()
+        assert go_on.wait(_AMPLE_SECONDS)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(database.write(hold))
+        await asyncio.to_thread(held.wait, _AMPLE_SECONDS)
+        for number in range(2_500):
+            group.create_task(database.write(note(f"{number}")))
+        await asyncio.sleep(0.05)
+        go_on.set()
+    assert store.commits - before == 1 + 3
+    assert len(await keys(store) & {f"{number}" for number in range(2_500)}) == 2_500
     await database.close()
