@@ -249,7 +249,7 @@ async def test_what_has_left_does_not_hurry_what_comes_after_it(tmp_path: Path) 
     await database.close()
 
 
-# --- beside a large group the loop stands aside -------------------------------------------------------------------------
+# --- beside a large group the loop stands aside -----------------------------------------------------------------------
 
 _LARGE = 16
 #: no thread here takes that long for a few statements
