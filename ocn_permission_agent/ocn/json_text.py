@@ -23,19 +23,22 @@ DEPTH_LIMIT = 1000
 NUMBER_LENGTH_LIMIT = 1000
 NAME_LENGTH_LIMIT = 50_000
 
+# Before 3.11.5 (Debian 12 has 3.11.2) Python takes what is repeated possessively as matched where a choice or a
+# repetition within it fails behind its beginning: `(?:a(?:b|c))*+`, `(?:a[0-9]++)?+`. No such group is here. Repeated
+# greedily, some million escapes would take 500 MiB; so the digits of `\u` are looked at when a string is read.
 _TOKEN = re.compile(
     r"[ \t\n\r]*+(?:"
     r'("[^"\\\x00-\x1f]*+")'
     r"|([{}\[\]:,])"
     r"|(-?(?:0|[1-9][0-9]*+)(?![0-9.eE]))"
-    r"|(-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+(?![0-9.eE]))"
+    r"|(-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?(?![0-9.eE]))"
     r"|(true|false|null)"
-    r'|("[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+")'
+    r'|("[^"\\\x00-\x1f]*+(?:\\["\\/bfnrtu][^"\\\x00-\x1f]*+)*+")'
     r")"
 )
 _PLAIN, _MARK, _WHOLE, _BROKEN, _WORD, _ESCAPED = range(1, 7)
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
-_ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
+_ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt])|u)')
 _UNESCAPED = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TO_ESCAPE = re.compile(r'["\\\x00-\x1f]')
@@ -133,7 +136,11 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def _unescape(found: re.Match[str]) -> str:
-    return chr(int(found[1], 16)) if found[1] else _UNESCAPED[found[2]]
+    if found[1]:
+        return chr(int(found[1], 16))
+    if found[2]:
+        return _UNESCAPED[found[2]]
+    raise CanonicalError("JSON has an escape without its four digits")
 
 
 def _read_string(piece: str) -> str:

@@ -184,6 +184,30 @@ def test_the_short_cut_refuses_what_the_long_way_refuses(text: bytes, version: N
         assert canonical(text, version=version) == expected
 
 
+#: of which strings are made that are nearly right
+_PIECES = ('"', "\\", "u", "\\u", "\\u00", "4", "aF", "g", "\\n", "\\x", "\\u0041", "\x01", "é")
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=8).map(lambda pieces: f'"{"".join(pieces)}"'))
+def test_strings_are_those_that_python_reads_too(string: str) -> None:
+    _read_alike(f"[{string}]")
+
+
+@given(st.text("-+0123.5eE", max_size=12))
+def test_numbers_are_those_that_python_reads_too(number: str) -> None:
+    _read_alike(f"[{number}]")
+
+
+def _read_alike(document: str) -> None:
+    try:
+        expected = json.loads(document)
+    except ValueError:
+        with pytest.raises(CanonicalError):
+            parse_json(document)
+    else:
+        assert parse_json(document) == expected
+
+
 def the_long_way(text: bytes, version: NodeVersion) -> bytes:
     return write_json(parse_json(decode(text)), version).encode()
 
