@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,9 +43,12 @@ class Carrier:
         self.closed_to: set[Party] = set()
 
     async def prepare(self, delivery: Delivery) -> Ready | Decision:
-        return self.prepare_at_once(delivery)
+        return self._prepared(delivery)
 
-    def prepare_at_once(self, delivery: Delivery) -> Ready:
+    def prepare_together(self, deliveries: Sequence[Delivery]) -> list[Ready | Decision | None]:
+        return [self._prepared(delivery) for delivery in deliveries]
+
+    def _prepared(self, delivery: Delivery) -> Ready:
         self.active[delivery.provider] += 1
         return cast("Ready", Prepared(delivery))
 

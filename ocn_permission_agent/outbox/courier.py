@@ -9,7 +9,7 @@ attempt.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -27,7 +27,7 @@ from ocn_permission_agent.outbox.answer import EXCERPT_LIMIT, NodeFault, Reading
 from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery, Envelope, PlannedDelivery
 from ocn_permission_agent.outbox.settings import DeliverySettings, DirectRoute
 from ocn_permission_agent.outbox.signing import Signing, SigningMemory
-from ocn_permission_agent.outbox.writing import ForNode, Ready, Writer
+from ocn_permission_agent.outbox.writing import Draft, ForNode, Ready, Writer
 
 #: the worst body of this size takes some 50 ms to be written: nobody waits longer for the loop
 _WRITTEN_AT_ONCE_BYTES = 8 * 1024
@@ -158,16 +158,20 @@ class Courier:
             fresh=self._view.fresh,
         )
 
-    def prepare_at_once(self, delivery: Delivery) -> Ready | Decision | None:
-        """As `prepare`; None where something would have to be waited for."""
+    def prepare_together(self, deliveries: Sequence[Delivery]) -> list[Ready | Decision | None]:
+        """As `prepare` for each; None where something would have to be waited for. All are written, then all signed."""
+        drafts = [self._draft_at_once(delivery) for delivery in deliveries]
+        return [self._writer.signed(draft) if isinstance(draft, Draft) else draft for draft in drafts]
+
+    def _draft_at_once(self, delivery: Delivery) -> Draft | Ready | Decision | None:
+        where = self._where_at_once(delivery)
+        return None if where is None else self.judge(delivery) or self._writer.draft(delivery, where)
+
+    def _where_at_once(self, delivery: Delivery) -> ForNode | DirectRoute | None:
+        """Where it goes; None where that is not known, or it takes too long to be written."""
         if len(delivery.envelope.request.body) > _WRITTEN_AT_ONCE_BYTES:
             return None
-        where: ForNode | DirectRoute | None = self._settings.of(delivery.provider).direct
-        if where is None:
-            where = self._known_node(delivery)
-        if where is None:
-            return None
-        return self.judge(delivery) or self._writer.written(delivery, where)
+        return self._settings.of(delivery.provider).direct or self._known_node(delivery)
 
     def _known_node(self, delivery: Delivery) -> ForNode | None:
         """How its provider's node takes a message, as far as that is known already."""
@@ -180,7 +184,7 @@ class Courier:
 
     async def prepare(self, delivery: Delivery) -> Ready | Decision:
         """A signed message for the node of the provider, or why there is none."""
-        ready = self.prepare_at_once(delivery)
+        (ready,) = self.prepare_together([delivery])
         if ready is not None:
             return ready
         direct = self._settings.of(delivery.provider).direct

@@ -17,7 +17,7 @@ by `start` or `settle` (`LeaseLost`): what it was about to do is dropped, for so
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 
 from ocn_permission_agent.clock import Clock
@@ -236,16 +236,16 @@ class Dispatcher:
             for delivery in boarded:
                 self._room.give_back(delivery.provider_address)
         else:
-            prepared = [self._prepared(delivery) for delivery in boarded]
+            prepared = self._prepared(boarded)
             for delivery, ready in zip(boarded, prepared, strict=True):
                 self._begin(group, delivery, self._journey.deliver_begun(delivery, ready))
         self._rest()
 
-    def _prepared(self, delivery: Delivery) -> Ready | Decision | None:
+    def _prepared(self, boarded: Sequence[Delivery]) -> Sequence[Ready | Decision | None]:
         try:
-            return self._courier.prepare_at_once(delivery)
+            return self._courier.prepare_together(boarded)
         except Exception:  # noqa: BLE001  it will be met again, by one on its own
-            return None
+            return [None] * len(boarded)
 
     def _begin(self, group: asyncio.TaskGroup, delivery: Delivery, journey: Coroutine[None, None, None]) -> None:
         self._stopwatch.began(delivery)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Protocol, TypeVar
 
@@ -36,8 +36,8 @@ _STORE_PAUSES_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 class Carrier(Protocol):
     """The courier, as the dispatcher needs it."""
 
-    def prepare_at_once(self, delivery: Delivery) -> Ready | Decision | None:
-        """As `prepare`; None where something would have to be waited for."""
+    def prepare_together(self, deliveries: Sequence[Delivery]) -> list[Ready | Decision | None]:
+        """As `prepare` for each; None where something would have to be waited for."""
         ...
 
     async def prepare(self, delivery: Delivery) -> Ready | Decision:
@@ -101,7 +101,7 @@ class Journey:
             self._on_more()
 
     async def deliver_begun(self, delivery: Delivery, prepared: Ready | Decision | None) -> None:
-        """The same for one whose attempt has begun already, and what `prepare_at_once` has given."""
+        """The same for one whose attempt has begun already, and what `prepare_together` has given."""
         try:
             await self._send_begun(delivery, prepared)
         except LeaseLost as error:

@@ -27,6 +27,16 @@ class ForNode(msgspec.Struct, frozen=True, kw_only=True):
     signed: bool
 
 
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """A message for a node that is not signed yet; see `Ready`."""
+
+    delivery: Delivery
+    node: ForNode
+    url: str
+    text: bytes
+    note: str | None
+
+
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """A request that may leave. `node` is None when it goes to the service itself.
 
@@ -65,12 +75,17 @@ class Writer:
 
     def written(self, delivery: Delivery, where: ForNode | DirectRoute) -> Ready | Decision:
         """The request in bytes; parked when no node could read its body."""
+        draft = self.draft(delivery, where)
+        return self.signed(draft) if isinstance(draft, Draft) else draft
+
+    def draft(self, delivery: Delivery, where: ForNode | DirectRoute) -> Draft | Ready | Decision:
+        """The same, a message for a node without its signature."""
         try:
             return self._for_node(delivery, where) if isinstance(where, ForNode) else self._direct(delivery, where)
         except CanonicalError as error:
             return parked(f"no node could read its body: {error}", now=self._clock.now())
 
-    def _for_node(self, delivery: Delivery, node: ForNode) -> Ready:
+    def _for_node(self, delivery: Delivery, node: ForNode) -> Draft:
         request, customer, provider = delivery.envelope.request, delivery.envelope.customer, delivery.provider
         header = body = note = None
         if node.signed:
@@ -93,17 +108,22 @@ class Writer:
             response_url=self._inert_url,
             body=body,
         )
+        url = message_url(self._own_node_url if node.route.own else node.route.domain)
+        return Draft(delivery=delivery, node=node, url=url, text=text, note=note)
+
+    def signed(self, draft: Draft) -> Ready:
+        """What a draft becomes."""
         return Ready(
-            delivery=delivery,
-            node=node,
-            url=message_url(self._own_node_url if node.route.own else node.route.domain),
+            delivery=draft.delivery,
+            node=draft.node,
+            url=draft.url,
             headers={
                 "X-Request-ID": self._request_id(),
-                "OCN-Signature": self._key.sign(text),
+                "OCN-Signature": self._key.sign(draft.text),
                 "Content-Type": "application/json",
             },
-            body=text,
-            note=note,
+            body=draft.text,
+            note=draft.note,
         )
 
     def _request_id(self) -> str:

@@ -1,13 +1,14 @@
 """What is recorded leaves at once where nothing stands in its way, and the store looks as if it had been claimed."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ocn_permission_agent.ocpi.request import OcpiRequest
-from ocn_permission_agent.outbox.after_attempt import withdrawn
+from ocn_permission_agent.outbox.after_attempt import Decision, withdrawn
 from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery, DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.settlement import OneByOne
@@ -208,24 +209,17 @@ async def test_consent_that_ends_after_the_message_was_written_keeps_it_back(
         assert await states(it) == {"withdrawn": 1}
 
 
-async def test_one_that_cannot_be_prepared_with_others_goes_its_own_way(
+async def test_what_cannot_be_prepared_together_goes_its_own_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = FakeClock()
     async with dispatching(tmp_path, accepting(clock), clock=clock) as it:
         await it.rest()
-        prepare = it.carrier.prepare_at_once
 
-        def not_the_first(delivery: Delivery) -> Ready:
-            if delivery.lane.object_id == "c0":
-                raise LookupError("on purpose")
-            return prepare(delivery)
+        def fail(_: Sequence[Delivery]) -> list[Ready | Decision | None]:
+            raise LookupError("on purpose")
 
-        async def on_its_own(delivery: Delivery) -> Ready:
-            return prepare(delivery)
-
-        monkeypatch.setattr(it.carrier, "prepare_at_once", not_the_first)
-        monkeypatch.setattr(it.carrier, "prepare", on_its_own)
+        monkeypatch.setattr(it.carrier, "prepare_together", fail)
         async with asyncio.TaskGroup() as group:
             for number in range(3):
                 group.create_task(it.express.record(a_plan(cdr(f"c{number}"), BILLING, at=clock.now())))

@@ -178,7 +178,8 @@ async def test_what_has_to_be_waited_for_is_not_prepared_at_once() -> None:
     small, large = session(), session(body=b'{"id":"s1","x":"' + b"x" * 9_000 + b'"}')
 
     def at_once(setting: Setting, request: OcpiRequest) -> Ready | Decision | None:
-        return setting.courier.prepare_at_once(a_delivery(request, at=setting.clock.now()))
+        (found,) = setting.courier.prepare_together([a_delivery(request, at=setting.clock.now())])
+        return found
 
     setting = Setting()
     assert at_once(setting, small) is None, "nobody knows yet whether the provider wants signatures"
@@ -192,6 +193,25 @@ async def test_what_has_to_be_waited_for_is_not_prepared_at_once() -> None:
     unclear = Setting(version=None)
     await unclear.prepare(small)
     assert at_once(unclear, small) is None, "the node has to be asked"
+
+
+async def test_what_is_prepared_together_is_what_is_prepared_alone() -> None:
+    setting = Setting()
+    bodies = [b'{"id":"s%d"}' % number for number in range(6)]
+    alone = [await setting.ready(session(body=body)) for body in bodies]
+    unreadable = session(body=b"[5.]")
+    asked = [session(body=body) for body in bodies] + [unreadable, session(body=b'{"x":"' + b"x" * 9_000 + b'"}')]
+    *together, parked, large = setting.courier.prepare_together(
+        [a_delivery(request, at=setting.clock.now()) for request in asked]
+    )
+    assert [each.body for each in together if isinstance(each, Ready)] == [each.body for each in alone]
+    for each, single in zip(together, alone, strict=True):
+        assert isinstance(each, Ready)
+        assert (each.url, each.node) == (single.url, single.node)
+        assert recover(each.body, each.headers["OCN-Signature"]) == KEY.address
+    assert isinstance(parked, Decision)
+    assert parked.state is DeliveryState.PARKED
+    assert large is None, "it takes too long to be written"
 
 
 async def test_each_attempt_has_a_request_id_of_its_own_and_the_same_bytes() -> None:
