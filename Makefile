@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: help demo test test-compiled nightly lint format types bench lock clean
+.PHONY: help demo test unit test-compiled nightly lint format types bench lock clean
 
 help:
 	@echo "make demo     the sandbox network on this machine, its story told live (Ctrl-C ends it)"
@@ -40,6 +40,10 @@ test: $(VENV)/dev.stamp lint types
 	$(BIN)/pytest -m "not nightly" --numprocesses=2 --dist=loadscope $(PYTEST)
 
 # --- for those who work on the agent ----------------------------------------------------------------------------------
+
+# with another Python beside the usual one: make unit VENV=.cache/venv-other PYTHON=…
+unit: $(VENV)/dev.stamp
+	$(BIN)/pytest tests/unit --numprocesses=2 --dist=loadscope $(PYTEST)
 
 # in a copy of this folder with extension modules beside their sources: needs a C compiler and Python's headers
 IN_COMPILED := $(BIN)/python -m tests.compiled_tree $(CURDIR)/$(BIN)/python -m
