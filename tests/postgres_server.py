@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -96,11 +97,58 @@ class PostgresServer:
 _NUMBERS = count(1)
 
 
+#: names who made a folder, so that others know when nobody needs it any more
+_OWNER = "owner"
+_PREFIX = "ocn-postgres-"
+
+
+def remove_what_dead_runs_left(place: Path) -> None:
+    """Servers, and gigabytes in memory, of test runs that were killed."""
+    for folder in place.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError, ValueError):
+            if not _is_running(int((folder / _OWNER).read_text())):
+                _stop_server_of(folder)
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stop_server_of(folder: Path) -> None:
+    """Where it still runs on that folder; it notices the loss of its owner only by this."""
+    told = folder / "data" / "postmaster.pid"
+    if not told.is_file():
+        return
+    process_id = int(told.read_text().split()[0])
+    for _ in range(int(_START_SECONDS / 0.05)):
+        if not _is_running(process_id) or str(folder) not in _command_of(process_id):
+            return
+        os.kill(process_id, signal.SIGQUIT)
+        time.sleep(0.05)
+
+
+def _is_running(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _command_of(process_id: int) -> str:
+    try:
+        return Path(f"/proc/{process_id}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
 @contextlib.contextmanager
 def postgres_server(*, disk: str | None = None, **settings: str) -> Iterator[PostgresServer]:
     """A server that runs meanwhile; its files are in memory where that can be, or below `disk`."""
-    with tempfile.TemporaryDirectory(prefix="ocn-postgres-", dir=disk or _memory(), ignore_cleanup_errors=True) as name:
+    place = disk or _memory()
+    remove_what_dead_runs_left(Path(place or tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=place, ignore_cleanup_errors=True) as name:
         folder = Path(name)
+        (folder / _OWNER).write_text(str(os.getpid()))
         if os.geteuid() == 0:
             shutil.chown(folder, _NOBODY)
         initdb = [str(binaries() / "initdb"), "-D", str(folder / "data"), "-U", "agent", "-A", "trust", "-E", "UTF8"]
