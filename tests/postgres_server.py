@@ -106,13 +106,14 @@ def remove_what_dead_runs_left(place: Path) -> None:
     """Servers, and gigabytes in memory, of test runs that were killed."""
     for folder in place.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError, ValueError):
-            if not _is_running(int((folder / _OWNER).read_text())):
+            owner = folder / _OWNER
+            if owner.stat().st_uid == os.geteuid() and not _is_running(int(owner.read_text())):
                 _stop_server_of(folder)
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def _stop_server_of(folder: Path) -> None:
-    """Where it still runs on that folder; it notices the loss of its owner only by this."""
+    """If it still runs on that folder; it does not notice by itself that nobody needs it."""
     told = folder / "data" / "postmaster.pid"
     if not told.is_file():
         return
