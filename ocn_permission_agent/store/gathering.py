@@ -26,7 +26,7 @@ _OF_A_COMMIT, _SLOWEST = 3, 5
 _ENOUGH = 64
 #: a loop is busy that works for so much of its time; when it is due to hand over, it waits until so many have gathered,
 #: or for so many times the least pace since the last ones
-_BUSY, _WORTHWHILE, _AT_LAST = 0.6, 32, 10
+_BUSY, _WORTHWHILE, _AT_LAST = 0.6, 48, 15
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Gathering(Generic[J]):
     Args:
         take: gets those that are handed over, oldest first.
         pace_seconds: from one hand-over to the next, at least, until there are enough; up to five times as much where
-            commits take long, ten times where the loop is busy, and 0 for no pace.
+            commits take long, fifteen times where the loop is busy, and 0 for no pace.
         spent_seconds: how long the calling thread has worked.
     """
 

@@ -7,7 +7,7 @@ from ocn_permission_agent.store.gathering import Gathering
 
 #: so that no stall of the machine is as long as what is told apart
 _PACE_SECONDS = 0.1
-_WORTHWHILE = 32
+_WORTHWHILE = 48
 
 
 class Place:
@@ -59,8 +59,8 @@ async def test_a_busy_loop_waits_for_others_but_not_for_ever() -> None:
     place.gathering.add("piece", patient=False)
     await place.mark(5)
     place.gathering.add("another", patient=False)
-    await place.mark(6)
-    assert place.order == [5, ["piece", "another"], 6]
+    await place.mark(11)
+    assert place.order == [5, ["piece", "another"], 11]
 
 
 async def test_a_busy_loop_hands_over_what_is_worth_a_group() -> None:
