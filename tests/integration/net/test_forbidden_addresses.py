@@ -103,9 +103,10 @@ async def a_place() -> AsyncIterator[Place]:
                 busy.remove(writer)
                 idle.set()
 
-        one = await asyncio.start_server(served, ALLOWED, 0, reuse_port=True)
-        place.port = one.sockets[0].getsockname()[1]
-        others = await asyncio.start_server(caught, ["0.0.0.0"], place.port, reuse_port=True)
+        # All addresses first: a port that is free at one of them may be taken at another.
+        others = await asyncio.start_server(caught, ["0.0.0.0"], 0, reuse_port=True)
+        place.port = others.sockets[0].getsockname()[1]
+        one = await asyncio.start_server(served, ALLOWED, place.port, reuse_port=True)
         servers = [one, others]
         if socket.has_ipv6:
             # Where the kernel has IPv6 switched off, such addresses lead nowhere.
