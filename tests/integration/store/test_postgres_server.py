@@ -8,13 +8,13 @@ from pathlib import Path
 from tests.compiled_tree import ROOT
 from tests.postgres_server import remove_what_dead_runs_left
 
-#: makes a server below the folder it is told, tells where, and waits
+#: makes a server below the folder it is told, tells where, and waits to be killed
 _RUN = """
-import sys, time
+import signal, sys
 from tests.postgres_server import postgres_server
 with postgres_server(disk=sys.argv[1]) as server:
     print(server.process.pid, server.folder, flush=True)
-    time.sleep(600)
+    signal.pause()
 """
 
 

@@ -276,14 +276,19 @@ def say(what: str, then: Callable[[], object]) -> Callable[[SqliteConnection], N
     return work
 
 
+async def hand_over_beside_the_loop(writer: Writer) -> None:
+    """A large group, and see that it is done before the loop goes on."""
+    done: list[int] = []
+    pieces = [writer.submit(say("piece", lambda: done.append(1))) for _ in range(_LARGE)]
+    writer.hand_over()
+    assert len(done) == _LARGE
+    for piece in pieces:
+        await piece
+
+
 async def test_beside_a_large_group_the_loop_stands_aside(tmp_path: Path) -> None:
     with writing(tmp_path / "a.db", SystemClock()) as writer:
-        done: list[int] = []
-        pieces = [writer.submit(say("piece", lambda: done.append(1))) for _ in range(_LARGE)]
-        writer.hand_over()
-        assert len(done) == _LARGE
-        for piece in pieces:
-            await piece
+        await hand_over_beside_the_loop(writer)
 
 
 async def test_it_waits_for_no_commit_that_is_under_way(tmp_path: Path) -> None:
@@ -323,12 +328,7 @@ async def test_a_slow_disk_holds_the_loop_up_for_a_moment_only(tmp_path: Path) -
         writer._aside_seconds = _AMPLE_SECONDS
         await asyncio.wait_for(hand_over_what_waits_for_the_loop(), _AMPLE_SECONDS / 2)  # it does not stand aside now
         clock.step(2)
-        done: list[int] = []
-        pieces = [writer.submit(say("piece", lambda: done.append(1))) for _ in range(_LARGE)]
-        writer.hand_over()
-        assert len(done) == _LARGE
-        for piece in pieces:
-            await piece
+        await hand_over_beside_the_loop(writer)
 
 
 async def test_more_than_a_transaction_may_hold_takes_several(tmp_path: Path) -> None:
