@@ -24,8 +24,8 @@ RUN HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 /compile/bin/python -m hatchling build -t w
 FROM python:3.13-slim
 LABEL org.opencontainers.image.title="ocn-permission-agent" \
       org.opencontainers.image.licenses="Apache-2.0"
-RUN groupadd --system --gid 10001 agent \
-    && useradd --system --uid 10001 --gid agent --home-dir /data --shell /usr/sbin/nologin agent \
+RUN groupadd --gid 10001 agent \
+    && useradd --no-log-init --no-create-home --uid 10001 --gid agent --home-dir /data --shell /usr/sbin/nologin agent \
     && install --directory --owner=agent --group=agent --mode=0700 /data
 COPY --from=build /opt/agent /opt/agent
 ENV PATH="/opt/agent/bin:$PATH" \

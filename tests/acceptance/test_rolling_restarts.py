@@ -36,7 +36,7 @@ def configuration(port: int, agents: Sequence[AgentProcess], folder: Path) -> st
         ("127.0.0.1:8082", other),
         ("/run/ocn-agents", str(folder)),
         ("keepalive_timeout 5s;", "keepalive_timeout 500ms;"),
-        ("proxy_next_upstream error;", "proxy_next_upstream off;"),
+        ("proxy_next_upstream error timeout;", "proxy_next_upstream off;"),
     ):
         assert written in text, written
         text = text.replace(written, wanted)

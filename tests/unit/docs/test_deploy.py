@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,16 @@ def test_the_agents_configuration_is_complete_with_what_compose_adds(tmp_path: P
     environ["OCN_AGENT_STORE_SPOOL_FOLDER"] = str(tmp_path)
     config = load(DEPLOY / "compose" / "agent.toml", environ=environ)
     assert config.store.beside("spool") == tmp_path / "agent.spool"
+
+
+def test_nginx_finds_each_agent_at_its_own_address() -> None:
+    text = (DEPLOY / "compose.yaml").read_text()
+    fixed = dict(re.findall(r"(agent-\d):\n(?: +.*\n)*? +outside: {ipv4_address: ([\d.]+)}", text))
+    assert dict(re.findall(r'"(agent-\d):([\d.]+)"', text)) == fixed
+    assert re.findall(r"server (agent-\d):8080", (DEPLOY / "compose" / "agents.conf").read_text()) == sorted(fixed)
+    (subnet,) = re.findall(r"subnet: ([\d./]+)", text)
+    assert len(set(fixed.values())) == len(fixed)
+    assert all(ip_address(each) in ip_network(subnet) for each in fixed.values())
 
 
 @pytest.fixture
