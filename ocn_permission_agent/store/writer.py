@@ -10,8 +10,9 @@ Pieces of the same kind can be done together: their kind gets all of a group at 
 statement what would be many (store/many.py).
 
 Beside a large group the loop stands aside until its statements are done: both would need the interpreter all the time,
-and each would wait for the other at every statement. It goes on while the group is committed, and in any case after a
-few milliseconds, however slow the disk is; where that is not enough it does not stand aside for a while (ADR 0019).
+and each would wait for the other at every statement. It goes on while the group is committed, and in any case after
+some milliseconds, the more the larger the group, however slow the disk is; where that is not enough it does not stand
+aside for a while (ADR 0019).
 
 The thread sleeps nowhere but in the queue's own `get`, so there is no "active" flag that an arriving piece could see
 a moment too early or too late: a wake-up cannot be lost (performance.md tells of one that was).
@@ -38,8 +39,10 @@ Together = Callable[[SqliteConnection, Sequence[Any]], Sequence[Any]]
 
 #: pieces of one transaction, or a few more; bounds how long the first of a group waits for the last
 _GROUP_LIMIT = 1_000
-#: pieces beside which the loop stands aside, and for how long at most
-_LARGE, _ASIDE_SECONDS = 16, 0.005
+#: pieces beside which the loop stands aside
+_LARGE = 16
+#: for how long at most beside so many pieces or more; beside fewer, for their share of that
+_ASIDE_SECONDS, _ASIDE_PIECES = 0.02, 100
 #: for how long it does not any more where that was not enough
 _NOT_ASIDE_SECONDS = 1.0
 
@@ -88,7 +91,7 @@ class Writer:
         clock: measures the commit.
         metrics: takes `store_commit_seconds`.
         pace_seconds: see `Gathering`.
-        aside_seconds: how long the loop stands aside at most.
+        aside_seconds: how long the loop stands aside at most beside a hundred pieces; beside fewer less.
     """
 
     def __init__(
@@ -179,7 +182,8 @@ class Writer:
             done.acquire()
         for begin in range(0, len(jobs), _GROUP_LIMIT):
             self._handed.put(_Handed(jobs[begin : begin + _GROUP_LIMIT], done if begin == 0 else None))
-        if done is not None and not done.acquire(timeout=self._aside_seconds):
+        share = min(1.0, len(jobs) / _ASIDE_PIECES)
+        if done is not None and not done.acquire(timeout=share * self._aside_seconds):
             self._aside_again_at = self._clock.monotonic() + _NOT_ASIDE_SECONDS
 
     def _let_go_on(self) -> None:
