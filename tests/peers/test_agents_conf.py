@@ -20,8 +20,8 @@ SHORTER = (
     ("proxy_connect_timeout 1s;", "proxy_connect_timeout 500ms;"),
     ("proxy_read_timeout 75s;", "proxy_read_timeout 2s;"),
 )
-#: the hash spreads them over both agents
-CUSTOMERS = tuple(f"C{number:02}" for number in range(12))
+#: so many that the hash sends some to each agent
+CUSTOMERS = tuple(f"C{number:02}" for number in range(40))
 
 
 class Agent:
