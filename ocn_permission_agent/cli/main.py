@@ -2,6 +2,8 @@
 
 # ruff: noqa: PLC0415
 
+import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -124,6 +126,9 @@ for group in (services, agreements, parties, service, agreement, stop, deliverie
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave with its exit code; whatever goes wrong is one sentence on standard error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a character, of a service's name perhaps, is told which one it would be.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         commands.main(arguments, prog_name="ocn-permission-agent", standalone_mode=False)
     except click.ClickException as error:
@@ -137,4 +142,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         from ocn_permission_agent.cli.failing import tell
 
         sys.exit(tell(error))
+    finally:
+        _hand_on()
     sys.exit(0)
+
+
+def _hand_on() -> None:
+    """What was printed last. If nobody reads it any more, as with ``| head``, Python must not say so when it ends."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

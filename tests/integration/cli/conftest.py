@@ -50,7 +50,7 @@ def config_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def calling(tmp_path: Path) -> Calling:
-    async def call(*arguments: str | Path, **environ: str) -> Finished:
+    async def call(*arguments: str | Path, stdout: int = asyncio.subprocess.PIPE, **environ: str) -> Finished:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -58,11 +58,12 @@ def calling(tmp_path: Path) -> Calling:
             *map(str, arguments),
             cwd=tmp_path,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[3]), "COLUMNS": "100"} | environ,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=stdout,
             stderr=asyncio.subprocess.PIPE,
         )
         out, err = await asyncio.wait_for(process.communicate(), timeout=30)
         assert process.returncode is not None
-        return Finished(code=process.returncode, out=out.decode(), err=err.decode())
+        encoding = environ.get("PYTHONIOENCODING", "utf-8")
+        return Finished(code=process.returncode, out=(out or b"").decode(encoding), err=err.decode(encoding))
 
     return call

@@ -1,6 +1,8 @@
 """Exit codes and sentences: 0 fine, 1 failed, 2 bad usage or configuration, never a traceback."""
 
 import json
+import os
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,25 @@ async def test_a_good_configuration_is_said_to_be_fine(calling: Calling, config_
     finished = await calling("check-config", "--config", config_file)
 
     assert (finished.code, finished.out, finished.err) == (0, f"{config_file}: the configuration is fine.\n", "")
+
+
+async def test_what_a_terminal_cannot_show_is_told_otherwise(calling: Calling, config_file: Path) -> None:
+    file = shutil.copy(config_file, config_file.with_name("Straße….toml"))
+    finished = await calling("check-config", "--config", file, PYTHONIOENCODING="latin-1")
+    assert (finished.code, finished.err) == (0, "")
+    assert finished.out.endswith("Straße\\u2026.toml: the configuration is fine.\n")
+
+
+@pytest.mark.parametrize(("unbuffered", "code"), [("", 0), ("1", 1)])
+async def test_a_reader_that_has_gone_is_no_error(
+    calling: Calling, config_file: Path, unbuffered: str, code: int
+) -> None:
+    """As with ``| head``, whether it goes before or after the last word."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    finished = await calling("check-config", "--config", config_file, stdout=writing, PYTHONUNBUFFERED=unbuffered)
+    os.close(writing)
+    assert (finished.code, finished.err) == (code, "")
 
 
 async def test_the_configuration_file_can_be_named_by_the_environment(calling: Calling, config_file: Path) -> None:

@@ -56,6 +56,15 @@ async def test_the_running_agent_lists_services(calling: Calling, config_file: P
     ]
 
 
+async def test_a_terminal_without_lines_gets_a_table_too(
+    calling: Calling, config_file: Path, where: dict[str, str]
+) -> None:
+    finished = await calling("services", "list", "--config", config_file, PYTHONIOENCODING="ascii", **where)
+
+    assert (finished.code, finished.err) == (0, "")
+    assert [row[0] for row in table(finished.out)[-2:]] == ["DE*ANA", "NL*BIL"]
+
+
 async def test_agreements_come_with_their_reason(calling: Calling, config_file: Path, where: dict[str, str]) -> None:
     finished = await calling("agreements", "list", "--config", config_file, **where)
 
