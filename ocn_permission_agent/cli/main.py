@@ -129,27 +129,41 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that cannot show a character, of a service's name perhaps, is told which one it would be.
         sys.stdout.reconfigure(errors="backslashreplace")
+    code = _run(arguments)
+    sys.exit(code if _is_handed_on() else code or 1)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         commands.main(arguments, prog_name="ocn-permission-agent", standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.Abort:
-        sys.exit(130)
+        return 130
     except click.exceptions.Exit as leave:
-        sys.exit(leave.exit_code)
+        return leave.exit_code
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
     except Exception as error:  # noqa: BLE001  the last resort: told, logged, and turned into an exit code
+        if isinstance(error, OSError) and not _is_handed_on():
+            return 1
         from ocn_permission_agent.cli.failing import tell
 
-        sys.exit(tell(error))
-    finally:
-        _hand_on()
-    sys.exit(0)
+        return tell(error)
+    return 0
 
 
-def _hand_on() -> None:
-    """What was printed last. If nobody reads it any more, as with ``| head``, Python must not say so when it ends."""
+def _is_handed_on() -> bool:
+    """Whether all that was printed has arrived, or nobody reads any more (``| head``); if not, that is told."""
+    if not isinstance(sys.stdout, io.TextIOWrapper):  # closed, or somebody's own
+        return True
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        # What is left goes nowhere, lest Python tries again when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"Standard output cannot be written: {error.strerror}.", file=sys.stderr)
+            return False
+    return True

@@ -82,6 +82,23 @@ async def test_a_reader_that_has_gone_is_no_error(
     assert (finished.code, finished.err) == (code, "")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--version"], 1, "Standard output cannot be written: No space left on device.\n"),
+        (["check-config", "--config", "gone.toml"], 2, "There is no configuration file gone.toml.\n"),
+    ],
+)
+async def test_output_that_finds_no_room_is_one_sentence(
+    calling: Calling, arguments: list[str], code: int, told: str
+) -> None:
+    """What was not to be printed there does not mind."""
+    full = os.open("/dev/full", os.O_WRONLY)
+    finished = await calling(*arguments, stdout=full)
+    os.close(full)
+    assert (finished.code, finished.err) == (code, told)
+
+
 async def test_the_configuration_file_can_be_named_by_the_environment(calling: Calling, config_file: Path) -> None:
     finished = await calling("check-config", OCN_AGENT_CONFIG=str(config_file))
 
