@@ -227,6 +227,11 @@ class Agent:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._stay)
+
+    def _stay(self) -> None:
+        """Whoever wants a new configuration read, or closes a terminal, does not want customers cut off."""
+        self._log.warning("hangup.ignored")
 
     # --- end ------------------------------------------------------------------------------------------------------
 

@@ -183,3 +183,17 @@ async def test_an_idle_platform_does_not_keep_it(tmp_path: Path) -> None:
             async with asyncio.timeout(8):
                 assert await agent.stop() == 0
             assert await line.ended()
+
+
+async def test_a_hangup_ends_nothing(tmp_path: Path) -> None:
+    """Who means "read your configuration again", or closes the terminal, does not cut customers off."""
+    async with listening(RawNode(script=lambda _: reply())) as node:
+        agent = lonely_agent(tmp_path, node.url)
+        await agent.start()
+        tell(agent, signal.SIGHUP)
+        async with asyncio.timeout(8):
+            while "hangup.ignored" not in agent.last_words():
+                await SystemClock().sleep(0.02)
+        seen = await ask(address_of(agent), a_put())
+        assert (seen.body, await agent.ready()) == (OK_BODY, True)
+        assert await agent.stop() == 0
