@@ -27,7 +27,7 @@ def read_secret(path: Path) -> str:
     if len(content) > _LARGEST_BYTES:
         raise ValueError(f"names {path}, which is too large for a secret")
     try:
-        text = content.decode("utf-8").strip()
+        text = content.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise ValueError(f"names {path}, which is not text") from None
     if not text:

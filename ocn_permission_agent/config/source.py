@@ -58,7 +58,7 @@ def read_document(path: Path) -> dict[str, object]:
         ConfigError: it cannot be read, or is no TOML (the sentence names line and column).
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError([f"There is no configuration file {path}."]) from None
     except OSError as error:

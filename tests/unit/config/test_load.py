@@ -1,5 +1,6 @@
 """What an operator writes is what the agent gets."""
 
+import codecs
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -148,6 +149,14 @@ def test_secrets_come_from_files_beside_the_configuration_or_from_the_environmen
 
     assert from_file.admin.token == from_named_file.admin.token == "a-token-of-enough-length"
     assert from_variable.admin.token == "another-token-of-length"
+
+
+def test_what_a_windows_editor_puts_before_and_between_lines_does_not_matter(folder: Path) -> None:
+    for name in ("agent.toml", "operator.key"):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(codecs.BOM_UTF8 + content.replace(b"\n", b"\r\n"))
+
+    assert load(folder / "agent.toml", environ={}).public_url == "https://node.example"
 
 
 def test_secrets_are_collected_for_the_redactor_and_never_shown(loading: Loading) -> None:
