@@ -18,10 +18,11 @@ from ocn_permission_agent.outbox.grouped import GROUP_LIMIT, Grouped
 from ocn_permission_agent.outbox.grouping import Verdicts
 from ocn_permission_agent.outbox.model import CopyPlan, Delivery
 from ocn_permission_agent.outbox.postgres_recording import GroupRecording
+from ocn_permission_agent.outbox.postgres_settling import AllAtOnce
 from ocn_permission_agent.outbox.prepared import Planning, Prepared
 from ocn_permission_agent.outbox.rows import span_us, to_us
 from ocn_permission_agent.outbox.settings import DeliverySettings
-from ocn_permission_agent.outbox.settlement import OneByOne, Settlement
+from ocn_permission_agent.outbox.settlement import Settlement
 from ocn_permission_agent.outbox.settling import Ledger
 from ocn_permission_agent.outbox.spool import Mark
 from ocn_permission_agent.outbox.store import Settled
@@ -34,8 +35,6 @@ from ocn_permission_agent.store.sql import Sql
 #: how long a lane is held, and how often that is renewed while work goes on (delivery.md "Store")
 LEASE = timedelta(seconds=120)
 RENEWED_EVERY = timedelta(seconds=40)
-#: of what is written about deliveries; bounds how long the first of a group waits for the last
-_DELIVERIES_TOGETHER = 32
 
 I = TypeVar("I")  # noqa: E741  an item
 O = TypeVar("O")  # noqa: E741  its outcome
@@ -80,12 +79,10 @@ class PostgresOutbox(StoredOutbox):
             settings=settings,
             ledger=ledger,
             metrics=metrics,
-            means=OneByOne(sql),
+            means=AllAtOnce(Sql.of("outbox", "postgres", "groups")),
         )
         self._group_sql = Sql.of("outbox", "postgres", "recording")
-        self._settled: Grouped[Settlement, Settled | LeaseLost] = _grouped(
-            database, self._settle_all, _DELIVERIES_TOGETHER
-        )
+        self._settled: Grouped[Settlement, Settled | LeaseLost] = _grouped(database, self._settle_all, GROUP_LIMIT)
         self._started: Grouped[tuple[Delivery, int], bool] = _grouped(database, self._start_all, GROUP_LIMIT)
 
     async def _write_about(self, settlement: Settlement) -> Settled | LeaseLost:
@@ -102,13 +99,12 @@ class PostgresOutbox(StoredOutbox):
         return await self._database.write(lambda connection: self._all_of(connection, group))
 
     def _all_of(self, connection: Connection, group: Sequence[Settlement]) -> list[Settled | LeaseLost]:
-        """Lanes are locked in the order of their keys, chains and envelopes in one order too: see the schema."""
+        """Lanes are locked in the order of their keys, then envelopes in that of their ids: see the schema."""
         self._lock_lanes(connection, [each.delivery for each in group])
-        outcomes: dict[int, Settled | LeaseLost] = {}
-        for place in sorted(range(len(group)), key=lambda place: _order(group[place].delivery)):
-            # One after the other, so that what each of them locks is locked in that order too.
-            (outcomes[place],) = self._settlements.settle(connection, [group[place]])
-        return [outcomes[place] for place in range(len(group))]
+        ended = sorted({each.delivery.place.envelope_id for each in group if each.decision.due_at is None})
+        if ended:
+            connection.execute(self._group_sql["lock_shared_envelopes"], (ended,))
+        return self._settlements.settle(connection, group)
 
     async def _start_all(self, group: Sequence[tuple[Delivery, int]]) -> Sequence[bool]:
         rows = [(each.id, each.lease, each.attempts, at_us) for each, at_us in group]
@@ -124,11 +120,6 @@ class PostgresOutbox(StoredOutbox):
 
     def _lock_lanes(self, connection: Connection, deliveries: Sequence[Delivery]) -> None:
         connection.execute(self._group_sql["lock_lanes_of"], ([each.id for each in deliveries],))
-
-
-def _order(delivery: Delivery) -> tuple[str, int]:
-    """What is done with several is done in the order of it."""
-    return delivery.envelope.customer_address, delivery.id
 
 
 class _Recording:

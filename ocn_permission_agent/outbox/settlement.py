@@ -1,7 +1,7 @@
 """What is written once it is known what becomes of a delivery that was taken: inside one transaction, often of many.
 
-Most end alone: nothing else waits in their lane, and neither provider nor module stand otherwise than before. How such
-ends, and what must be read before, are written is the engine's own way (`Means`): one by one, or all at once.
+Most end alone: nothing else waits in their lane, and neither provider nor module stand otherwise than before. What must
+be read before, and such ends, go to the engine all at once, in its own way (`Means`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -51,33 +51,12 @@ class Means(Protocol):
     """How an engine reads what settling needs, and writes what nearly always follows."""
 
     def standings(self, connection: Connection, group: Sequence[Settlement]) -> Iterator[Standing | None]:
-        """Of each; None if its lane is no longer held. Read no earlier than asked for, or all at the beginning."""
+        """Of each, as it is at the beginning; None if its lane is no longer held."""
         ...
 
     def end_alone(self, connection: Connection, ends: Sequence[AloneColumns]) -> None:
         """Write the ends of deliveries that had their lanes for themselves."""
         ...
-
-
-class OneByOne:
-    """A statement for each; see `Means`.
-
-    Args:
-        sql: the named statements of ``sql/``, for its engine.
-    """
-
-    def __init__(self, sql: Sql) -> None:
-        self._sql = sql
-
-    def standings(self, connection: Connection, group: Sequence[Settlement]) -> Iterator[Standing | None]:
-        """See `Means`."""
-        for each in group:
-            yield standing_of(self._sql, connection, each.delivery)
-
-    def end_alone(self, connection: Connection, ends: Sequence[AloneColumns]) -> None:
-        """See `Means`."""
-        for columns in ends:
-            self._sql.do(connection, "end_alone", **columns)
 
 
 class Settlements:

@@ -50,7 +50,7 @@ class SqliteOutbox(StoredOutbox):
             settings=settings,
             ledger=ledger,
             metrics=metrics,
-            means=AllAtOnce(sql, Sql.of("outbox", "sqlite", "groups")),
+            means=AllAtOnce(Sql.of("outbox", "sqlite", "groups")),
         )
         self._starting = Sql.of("outbox", "sqlite", "recording")
         self._starts, self._settles = self._start_all, self._settlements.settle

@@ -31,13 +31,11 @@ class AllAtOnce:
     """A statement for all; see `settlement.Means`.
 
     Args:
-        sql: the named statements of ``sql/``.
-        of_groups: those of ``sql/sqlite_groups.sql``.
+        sql: the statements of ``sql/sqlite_groups.sql``.
     """
 
-    def __init__(self, sql: Sql, of_groups: Sql) -> None:
+    def __init__(self, sql: Sql) -> None:
         self._sql = sql
-        self._of_groups = of_groups
 
     def standings(self, connection: Connection, group: Sequence[Settlement]) -> Iterator[Standing | None]:
         """See `Means`."""
@@ -47,7 +45,7 @@ class AllAtOnce:
             patches = each.delivery.envelope.request.method == "PATCH"
             asked.append((place, where.lane_id, where.channel_id, delivery_id, patches))
         standings: list[Standing | None] = [None] * len(group)
-        for cursor in run_many(connection, self._of_groups["standings"], asked):
+        for cursor in run_many(connection, self._sql["standings"], asked):
             lanes, channels = _READ_FOUND(cursor.fetchone()[0])
             still = {row["channel_id"]: read_still(row) for row in channels}
             for found in lanes:

@@ -8,6 +8,8 @@ from functools import lru_cache
 # Comments and literals are left alone; two colons are a cast.
 _TOKEN = re.compile(r"--[^\n]*|'(?:[^']|'')*'|::|:([a-z_][a-z0-9_]*)")
 _GIVES_ROWS = re.compile(r"\A(?:SELECT|VALUES|WITH|SHOW|EXPLAIN)\b|\bRETURNING\b", re.IGNORECASE)
+#: how a statement begins to take its rows as columns
+_FOR_MANY = re.compile(r"\bunnest\(\$1::\w+\[\]")
 _COMMENT = re.compile(r"--[^\n]*")
 
 
@@ -15,12 +17,14 @@ _COMMENT = re.compile(r"--[^\n]*")
 class Numbered:
     """A statement with ``$1, $2 …``; `names` tells which parameter each of them is.
 
-    `gives_rows` is false for what only changes something: then the number of changed rows is of interest.
+    `gives_rows` is false for what only changes something: then the number of changed rows is of interest. One that is
+    `for_many` takes many rows at once, each column of them as an array.
     """
 
     sql: str
     names: tuple[str, ...]
     gives_rows: bool
+    for_many: bool
 
     def values(self, given: Mapping[str, object] | Sequence[object]) -> tuple[object, ...]:
         """The values in the order of their numbers; a sequence is in that order already.
@@ -43,5 +47,10 @@ def numbered(sql: str) -> Numbered:
         return match[0] if name is None else f"${names.setdefault(name, len(names) + 1)}"
 
     text = _TOKEN.sub(number, sql)
-    gives_rows = _GIVES_ROWS.search(_COMMENT.sub("", text).strip()) is not None
-    return Numbered(text, tuple(names), gives_rows)
+    bare = _COMMENT.sub("", text).strip()
+    return Numbered(
+        text,
+        tuple(names),
+        gives_rows=_GIVES_ROWS.search(bare) is not None,
+        for_many=_FOR_MANY.search(bare) is not None,
+    )

@@ -132,13 +132,17 @@ class PostgresConnection:
         return Result((), int(count) if count.isdigit() else 0)
 
     def executemany(self, sql: str, values: Iterable[Values], /) -> None:
-        """See `Connection.executemany`.
+        """See `Connection.executemany`; a statement that is made for it gets all values at once, by columns.
 
         Raises:
             StoreUnavailable: any error of the engine.
         """
         statement = numbered(sql)
         given = [statement.values(each) for each in values]
+        if statement.for_many:
+            if given:
+                self.execute(sql, [list(column) for column in zip(*given, strict=True)])
+            return
         with translated(self._doing):
             wait(self._link.executemany(statement.sql, given))
 

@@ -15,7 +15,7 @@ VALUES ($1, 1, $2, 0, $3);
 
 -- name: add_entry
 INSERT INTO ledger_entries (customer_address, number, ended_at_us, salt, entry, commitment, link)
-VALUES ($1, $2, $3, $4, $5, $6, $7);
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bytea[]);
 
 -- name: chain_has_grown
 UPDATE ledger_chains SET last_number = $1, last_link = $2 WHERE customer_address = $3;

@@ -49,9 +49,11 @@ FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: mark_in_flight
 UPDATE lanes
-SET in_flight = TRUE, head_id = :head_id, lease_holder = :holder, lease_number = lease_number + 1,
-    leased_until_us = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + :lease_us
-WHERE id = :lane_id;
+SET in_flight = TRUE, head_id = k.head_id, lease_holder = k.holder, lease_number = lease_number + 1,
+    leased_until_us = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + k.lease_us
+FROM unnest(:lane_id::bigint[], :head_id::bigint[], :holder::text[], :lease_us::bigint[])
+     AS k (lane_id, head_id, holder, lease_us)
+WHERE lanes.id = k.lane_id;
 
 -- name: note_starts
 UPDATE providers SET recent_starts = :recent_starts WHERE id = :provider_id;
@@ -147,44 +149,6 @@ JOIN channels c ON c.id = l.channel_id
 JOIN providers p ON p.id = c.provider_id
 LEFT JOIN merged_sessions m ON m.lane_id = l.id
 WHERE l.id = :lane_id;
-
--- name: end_alone
--- All that follows from the last attempt of a delivery that has its lane for itself: as `end_attempt`, `end_delivery`,
--- `release_payload`, `put_merged` or `drop_merged`, and `free_lane`.
-WITH attempt AS (
-    UPDATE attempts
-    SET ended_at_us = :attempt_ended_at_us, verdict = :verdict, http_status = :http_status, ocpi_status = :ocpi_status,
-        detail = :detail
-    WHERE delivery_id = :id AND number = :number
-), delivery AS (
-    UPDATE deliveries
-    SET state = :state, reason = :reason, ended_at_us = :now, payload_until_us = :payload_until_us,
-        forget_at_us = :forget_at_us
-    WHERE id = :id
-), envelope AS (
-    UPDATE envelopes
-    SET needed = needed - 1,
-        body = CASE WHEN needed > 1 THEN body END,
-        query = CASE WHEN needed > 1 THEN query END,
-        ocn_signature = CASE WHEN needed > 1 THEN ocn_signature END
-    WHERE id = :released_id::bigint
-), over AS (
-    DELETE FROM merged_sessions WHERE lane_id = :lane_id AND :session::text = 'over'
-), moved AS (
-    INSERT INTO merged_sessions (lane_id, scope_id, through_id, body, changed_at_us)
-    SELECT :lane_id, :scope_id, :through_id::bigint, :body::bytea, :now WHERE :session = 'moved'
-    ON CONFLICT (lane_id) DO UPDATE
-    SET scope_id = excluded.scope_id, through_id = excluded.through_id, body = excluded.body,
-        changed_at_us = excluded.changed_at_us
-)
-UPDATE lanes
-SET in_flight = FALSE, lease_holder = NULL, head_id = NULL, due_at_us = NULL,
-    resting_until_us = greatest(resting_until_us, :resting_until_us),
-    collapse = coalesce(:collapse::boolean, collapse),
-    stood_still_us = stood_still_us + greatest(0, :now::bigint - coalesce(held_since_us, :now)),
-    held_since_us = NULL
-WHERE id = :lane_id
-RETURNING id;
 
 -- name: keep_pending
 UPDATE deliveries

@@ -139,3 +139,7 @@ WITH asked AS (
     SELECT asked.id, asked.number, asked.started_at_us FROM asked JOIN held ON held.id = asked.id
 )
 SELECT id FROM held;
+
+-- name: lock_shared_envelopes
+-- Of several deliveries, which may end through several agents at the same time: in the order of their ids.
+SELECT e.id FROM envelopes e WHERE e.id = ANY($1::bigint[]) AND e.copies > 1 ORDER BY e.id FOR NO KEY UPDATE;

@@ -112,12 +112,6 @@ JOIN providers p ON p.id = c.provider_id
 LEFT JOIN merged_sessions m ON m.lane_id = l.id
 WHERE l.id = :lane_id;
 
--- name: end_alone
--- All that follows from the last attempt of a delivery that has its lane for itself: as `end_attempt`, `end_delivery`,
--- `release_payload`, `put_merged` or `drop_merged`, and `free_lane`.
-INSERT INTO ended_alone
-SELECT * FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) WHERE column1 IS NOT NULL;
-
 -- name: keep_pending
 UPDATE deliveries
 SET reason = :reason, next_attempt_at_us = :next_attempt_at_us, in_doubt = max(in_doubt, :in_doubt)

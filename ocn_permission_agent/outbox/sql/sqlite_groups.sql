@@ -1,4 +1,4 @@
--- What SQLite is asked about a whole group in one statement (store/many.py), and PostgreSQL about one after the other.
+-- What SQLite is told about a whole group of deliveries in one statement (store/many.py).
 
 -- name: standings
 -- As `standing_of` of many: lanes, and their channels, which are few. One text, for each row costs the interpreter's lock.
@@ -19,3 +19,9 @@ SELECT json_array(
          'provider_pause_reason', p.pause_reason))
      FROM channels c JOIN providers p ON p.id = c.provider_id
      WHERE c.id IN (SELECT channel_id FROM asked)));
+
+-- name: end_alone
+-- All that follows from the last attempt of a delivery that has its lane for itself: as `end_attempt`, `end_delivery`,
+-- `release_payload`, `put_merged` or `drop_merged`, and `free_lane`.
+INSERT INTO ended_alone
+SELECT * FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) WHERE column1 IS NOT NULL;

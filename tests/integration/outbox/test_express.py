@@ -1,7 +1,7 @@
 """What is recorded leaves at once where nothing stands in its way, and the store looks as if it had been claimed."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ from ocn_permission_agent.ocpi.request import OcpiRequest
 from ocn_permission_agent.outbox.after_attempt import Decision, withdrawn
 from ocn_permission_agent.outbox.model import Attempt, AttemptVerdict, Delivery, DeliveryState
 from ocn_permission_agent.outbox.settings import DeliverySettings
-from ocn_permission_agent.outbox.settlement import OneByOne
+from ocn_permission_agent.outbox.settlement import Means, Settlement, Standing
+from ocn_permission_agent.outbox.settling import AloneColumns
 from ocn_permission_agent.outbox.writing import Ready
 from ocn_permission_agent.store.database import Connection
-from ocn_permission_agent.store.sql import Sql
 from tests.fakes import FakeClock
 from tests.outbox_carrier import Dispatching, dispatching
 from tests.outbox_desk import Outboxed
@@ -101,6 +101,20 @@ async def test_begun_with_its_record_is_as_claimed_and_started(tmp_path: Path) -
     await other.database.close()
 
 
+class NeverAlone:
+    """As if something else waited in every lane; see `settlement.Means`."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+
+    def standings(self, connection: Any, group: Sequence[Settlement]) -> Iterator[Standing | None]:
+        for standing in self._means.standings(connection, group):
+            yield standing and standing._replace(alone=False)
+
+    def end_alone(self, connection: Any, ends: Sequence[AloneColumns]) -> None:
+        assert not ends
+
+
 @pytest.mark.parametrize("verdict", [AttemptVerdict.ACCEPTED, AttemptVerdict.REFUSED, AttemptVerdict.UNCONFIRMED])
 async def test_an_end_alone_is_the_same_in_one_statement_and_in_steps(
     where: Where, other_where: Where, verdict: AttemptVerdict
@@ -108,11 +122,7 @@ async def test_an_end_alone_is_the_same_in_one_statement_and_in_steps(
     clock = FakeClock()
     one = Outboxed(*await open_outbox(where, clock), clock)
     other = Outboxed(*await open_outbox(other_where, clock), clock)
-    statements = dict(other.store._sql._statements)
-    alone = "l.head_id = :id AND l.newest_id = :id AS alone"
-    assert alone in statements["standing_of"]
-    statements["standing_of"] = statements["standing_of"].replace(alone, "FALSE AS alone")
-    other.store._settlements._means = OneByOne(Sql(statements))
+    other.store._settlements._means = NeverAlone(other.store._settlements._means)
     for request in STEPS:
         for outboxed in (one, other):
             for delivery in await claim_and_start(outboxed, request):
