@@ -148,10 +148,9 @@ async def _dispatcher(
 
 
 def _recording(outbox: StoredOutbox, dispatcher: Dispatcher, shared: Shared | None) -> Express | GatheringOutbox:
-    """Where the recorder records: an agent on its own sends at once what can be, several keep order together."""
-    if shared is None:
-        return Express(outbox=outbox, sender=dispatcher)
-    return GatheringOutbox(outbox, shared.gathering, on_recorded=dispatcher.wake)
+    """Where the recorder records: what can be is sent at once, and several agents keep order together."""
+    express = Express(outbox=outbox, sender=dispatcher)
+    return express if shared is None else GatheringOutbox(express, shared.gathering)
 
 
 def _together(

@@ -37,25 +37,20 @@ class GatheringOutbox:
     Args:
         outbox: where copies are recorded in the end; calls `Gathering.guard` first.
         gathering: of all agents.
-        on_recorded: told after each record, to wake the dispatcher.
     """
 
-    def __init__(self, outbox: Outbox, gathering: Gathering, on_recorded: Callable[[], None]) -> None:
+    def __init__(self, outbox: Outbox, gathering: Gathering) -> None:
         self._outbox = outbox
         self._gathering = gathering
-        self._on_recorded = on_recorded
 
     async def record(self, plan: CopyPlan) -> int:
         """Store a plan, or have it wait for its turn; those of its deliveries counted that may prove repetitions."""
         while True:
             try:
-                copies = await self._outbox.record(plan)
+                return await self._outbox.record(plan)
             except GatheringOpen:
                 if await self._gathering.add(_gathered(plan)):
                     return len(plan.deliveries)
-            else:
-                self._on_recorded()
-                return copies
 
     async def record_spooled(self, plans: Sequence[CopyPlan], mark: Mark) -> tuple[CopyPlan, ...]:
         """Bring plans to the gathering, and how far the spool is emptied."""

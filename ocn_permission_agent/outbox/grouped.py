@@ -22,6 +22,7 @@ GROUP_LIMIT = 500
 class _Waiting(Generic[I, O]):
     item: I
     result: asyncio.Future[O]
+    told: Callable[[O | None], None] | None
 
 
 class Grouped(Generic[I, O]):
@@ -49,14 +50,18 @@ class Grouped(Generic[I, O]):
         self._waiting: deque[_Waiting[I, O]] = deque()
         self._busy = False
 
-    async def submit(self, item: I) -> O:
+    async def submit(self, item: I, told: Callable[[O | None], None] | None = None) -> O:
         """Have an item written; returns its outcome once it is durable. Goes on even if the caller is cancelled.
+
+        Args:
+            item: what is to be written.
+            told: gets the outcome in any case, after all who wait for one of the group; None where it failed.
 
         Raises:
             Exception: what writing it raised.
         """
         result: asyncio.Future[O] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(item, result))
+        self._waiting.append(_Waiting(item, result, told))
         if not self._busy:
             self._busy = True
             self._see_through(self._serve())
@@ -81,7 +86,15 @@ class Grouped(Generic[I, O]):
             for each in group:
                 if not each.result.done():
                     each.result.set_exception(error)
+            _tell(group, [None] * len(group))
             return
         for each, outcome in zip(group, outcomes, strict=True):
             if not each.result.done():
                 each.result.set_result(outcome)
+        _tell(group, outcomes)
+
+
+def _tell(group: Sequence[_Waiting[I, O]], outcomes: Sequence[O | None]) -> None:
+    for each, outcome in zip(group, outcomes, strict=True):
+        if each.told is not None:
+            each.told(outcome)

@@ -37,6 +37,7 @@ class LockedLane:
 
     Something may leave at once if nothing was owed before, from `clear_from_us` on (None: not), and nothing is by this
     group. `begins`: something does. `newest_id` is 0 for a new lane; `merged_scope_id` is its session's, if it has one.
+    `next_lease` is the number under which it is held by who begins; always 0 where there is one agent.
     """
 
     id: int
@@ -45,6 +46,7 @@ class LockedLane:
     held_since_us: int | None
     clear_from_us: int | None = None
     merged_scope_id: int | None = None
+    next_lease: int = 0
     added: list[tuple[int, bytes, int]] = field(default_factory=list)
     head: tuple[int, int] | None = None
     begins: bool = False

@@ -6,11 +6,12 @@ shares a transaction too: the ledger chains the outcomes of one customer, so apa
 commits.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
+from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.errors import LeaseLost, StoreUnavailable
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.claiming import Holding, lost_to_another
@@ -19,7 +20,8 @@ from ocn_permission_agent.outbox.grouping import Verdicts
 from ocn_permission_agent.outbox.model import CopyPlan, Delivery
 from ocn_permission_agent.outbox.postgres_recording import GroupRecording
 from ocn_permission_agent.outbox.postgres_settling import AllAtOnce
-from ocn_permission_agent.outbox.prepared import Planning, Prepared
+from ocn_permission_agent.outbox.prepared import Planning
+from ocn_permission_agent.outbox.put_down import PutDown, ToPutDown
 from ocn_permission_agent.outbox.rows import span_us, to_us
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.settlement import Settlement
@@ -71,11 +73,13 @@ class PostgresOutbox(StoredOutbox):
         guard: Callable[[Connection], None] = unguarded,
     ) -> None:
         sql = Sql.of("outbox", "postgres")
+        holding = Holding(holder=holder, lease=lease, shared=settings)
+        self._of_postgres = _Recording(database, settings, holding, guard)
         super().__init__(
             database,
             sql=sql,
-            recording=_Recording(database, settings, guard),
-            holding=Holding(holder=holder, lease=lease, shared=settings),
+            recording=self._of_postgres,
+            holding=holding,
             settings=settings,
             ledger=ledger,
             metrics=metrics,
@@ -84,6 +88,12 @@ class PostgresOutbox(StoredOutbox):
         self._group_sql = Sql.of("outbox", "postgres", "recording")
         self._settled: Grouped[Settlement, Settled | LeaseLost] = _grouped(database, self._settle_all, GROUP_LIMIT)
         self._started: Grouped[tuple[Delivery, int], bool] = _grouped(database, self._start_all, GROUP_LIMIT)
+
+    async def record_and_begin(
+        self, plan: CopyPlan, *, begin: Collection[Address], told: Callable[[tuple[Delivery, ...]], None]
+    ) -> int:
+        """See `express.BeginningStore`. Left out is also what has no room over all agents, or competes for it."""
+        return self._counted(plan, await self._of_postgres.record_and_begin(plan, begin, told))
 
     async def _write_about(self, settlement: Settlement) -> Settled | LeaseLost:
         return await self._settled.submit(settlement)
@@ -126,44 +136,58 @@ class _Recording:
     """See `stored.Recording`."""
 
     def __init__(
-        self, database: PostgresDatabase, settings: DeliverySettings, guard: Callable[[Connection], None]
+        self,
+        database: PostgresDatabase,
+        settings: DeliverySettings,
+        holding: Holding,
+        guard: Callable[[Connection], None],
     ) -> None:
         self._database = database
         self._guard = guard
         self._planning = Planning(settings)
-        self._recording = GroupRecording(Sql.of("outbox", "postgres", "recording"), self._planning)
-        self._grouped: Grouped[Prepared, Verdicts] = _grouped(database, self._write, GROUP_LIMIT)
+        self._recording = GroupRecording(Sql.of("outbox", "postgres", "recording"), self._planning, holding, settings)
+        self._grouped: Grouped[ToPutDown, PutDown] = _grouped(database, self._write, GROUP_LIMIT)
 
     async def record(self, plan: CopyPlan) -> Verdicts:
-        return await self._grouped.submit(self._planning.prepared(plan))
+        return (await self._grouped.submit(ToPutDown(self._planning.prepared(plan)))).verdicts
+
+    async def record_and_begin(
+        self, plan: CopyPlan, begin: Collection[Address], told: Callable[[tuple[Delivery, ...]], None]
+    ) -> Verdicts:
+        def tell(put: PutDown | None) -> None:
+            told(() if put is None else put.begun)
+
+        return (await self._grouped.submit(ToPutDown(self._planning.prepared(plan), begin), told=tell)).verdicts
 
     async def record_spooled(self, plans: Sequence[CopyPlan], mark: Mark) -> Sequence[Verdicts | None]:
-        group = [self._planning.prepared(plan) for plan in plans]
+        group = [ToPutDown(self._planning.prepared(plan)) for plan in plans]
 
         def work(connection: Connection) -> Sequence[Verdicts | None]:
             self._recording.keep_mark(connection, mark)
             together = connection.at_its_own_risk(lambda: self._recording.put_down(connection, group, again=True))
-            return self._one_by_one(connection, group) if together is None else together
+            if together is None:
+                return self._one_by_one(connection, group)
+            return [put.verdicts for put in together]
 
         return await self._database.write(work)
 
     def forget(self) -> None:
         """Nothing is remembered."""
 
-    async def _write(self, group: Sequence[Prepared]) -> Sequence[Verdicts]:
-        def work(connection: Connection) -> Sequence[Verdicts]:
+    async def _write(self, group: Sequence[ToPutDown]) -> Sequence[PutDown]:
+        def work(connection: Connection) -> Sequence[PutDown]:
             self._guard(connection)
             return self._recording.put_down(connection, group)
 
         return await self._database.write(work)
 
-    def _one_by_one(self, connection: Connection, group: Sequence[Prepared]) -> list[Verdicts | None]:
+    def _one_by_one(self, connection: Connection, group: Sequence[ToPutDown]) -> list[Verdicts | None]:
         """Each at its own risk: some of them cannot be stored."""
         each_alone = (
-            connection.at_its_own_risk(partial(self._recording.put_down, connection, [prepared], again=True))
-            for prepared in group
+            connection.at_its_own_risk(partial(self._recording.put_down, connection, [item], again=True))
+            for item in group
         )
-        return [None if alone is None else alone[0] for alone in each_alone]
+        return [None if alone is None else alone[0].verdicts for alone in each_alone]
 
 
 def _grouped(

@@ -6,12 +6,18 @@ locked, and nothing is remembered from one group to the next, so that several ag
 1. scopes: found, or made;
 2. lanes: made or locked, all in the order of their keys, so that two agents never wait for each other; then ids are
    given out, so that they grow in each lane in the order of commits;
-3. lanes that are not new: what in them is alike (skipped if there is none);
-4. every copy is judged (`grouping.py`), and what is due is written.
+3. providers towards whom attempts may begin: locked, unless somebody else takes of their room just now, and how much
+   there is; what does not fit, or whose provider is locked, is claimed later;
+4. lanes that are not new: what in them is alike (skipped if there is none);
+5. every copy is judged (`grouping.py`), and what is due is written.
 """
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from ocn_permission_agent.ocpi.party import Party
+from ocn_permission_agent.outbox.claiming import Holding
 from ocn_permission_agent.outbox.grouping import (
     Before,
     Grouping,
@@ -23,10 +29,26 @@ from ocn_permission_agent.outbox.grouping import (
     since_us,
 )
 from ocn_permission_agent.outbox.policy import DeliveryClass
-from ocn_permission_agent.outbox.prepared import Planning, Prepared, ScopeKey
+from ocn_permission_agent.outbox.prepared import Planning, ScopeKey
+from ocn_permission_agent.outbox.put_down import PutDown, ToPutDown, items_of, outcomes
+from ocn_permission_agent.outbox.rows import from_us, span_us
+from ocn_permission_agent.outbox.settings import DeliverySettings
+from ocn_permission_agent.outbox.shared_limits import RecentStarts, room_of_provider
 from ocn_permission_agent.outbox.spool import Mark
 from ocn_permission_agent.store.database import Connection, Row
 from ocn_permission_agent.store.sql import Sql
+
+#: while something has been due for longer, nothing leaves past it, whichever agent is to claim it
+_PATIENCE_US = 1_000_000
+
+
+@dataclass(slots=True)
+class _Room:
+    """What is left of a provider's limits."""
+
+    party: Party
+    recent: RecentStarts
+    left: int
 
 
 class GroupRecording:
@@ -35,14 +57,18 @@ class GroupRecording:
     Args:
         sql: the named statements of ``sql/postgres_recording.sql``.
         planning: knows how long parked payloads are kept.
+        holding: how lanes are held.
+        settings: the limits, which hold over all agents.
     """
 
-    def __init__(self, sql: Sql, planning: Planning) -> None:
+    def __init__(self, sql: Sql, planning: Planning, holding: Holding, settings: DeliverySettings) -> None:
         self._sql = sql
         self._planning = planning
+        self._held_as = (holding.holder, span_us(holding.lease))
+        self._settings = settings
 
-    def put_down(self, connection: Connection, group: Sequence[Prepared], *, again: bool = False) -> list[Verdicts]:
-        """Record plans, in order; tells what the deliveries of each turned out to be.
+    def put_down(self, connection: Connection, group: Sequence[ToPutDown], *, again: bool = False) -> list[PutDown]:
+        """Record plans, in order; begin attempts where that is allowed and nothing stands in the way.
 
         Args:
             connection: its transaction.
@@ -50,27 +76,23 @@ class GroupRecording:
             again: they may have been recorded before, by a commit of which nobody knows: what is there already, of
                 the same moment and content, is a duplicate and not noted.
         """
-        items = [
-            [
-                Item(prepared, planned, key, scope_key)
-                for planned, (key, scope_key) in zip(prepared.plan.deliveries, prepared.keys, strict=True)
-            ]
-            for prepared in group
-        ]
-        every = [item for of_plan in items for item in of_plan]
+        plans = items_of(group)
+        every = [item for of_plan in plans for item in of_plan]
         if not every:
-            return [() for _ in group]
+            return [PutDown(()) for _ in group]
         connection.execute(self._sql["keep_scopes"])
         scopes = self._scopes(connection, every)
         lanes, ids = self._lanes(connection, every, scopes)
+        rooms = self._rooms(connection, every, scopes)
         before = self._look_back(connection, every, lanes, again=again)
         grouping = Grouping(self._planning, scopes, lanes, ids)
-        verdicts = [
-            grouping.add(prepared, [(item, before.get(id(item))) for item in of_plan])
-            for prepared, of_plan in zip(group, items, strict=True)
-        ]
+        told: list[tuple[Verdicts, int]] = []
+        for each, of_plan in zip(group, plans, strict=True):
+            items = [(_fitting(item, rooms, scopes), before.get(id(item))) for item in of_plan]
+            told.append((grouping.add(each.prepared, items), len(grouping.rows.begun)))
         self._write(connection, grouping)
-        return verdicts
+        self._note_starts(connection, grouping, rooms)
+        return list(outcomes(grouping, told))
 
     def keep_mark(self, connection: Connection, mark: Mark) -> None:
         """Write how far the spool is emptied."""
@@ -131,7 +153,14 @@ class GroupRecording:
         ]
         found = connection.execute(self._sql["lock_lanes"], [*_columns(rows), len(items)]).fetchall()
         lanes = {
-            row["key"]: LockedLane(row["id"], row["newest_id"], row["stood_still_us"], row["held_since_us"])
+            row["key"]: LockedLane(
+                row["id"],
+                row["newest_id"],
+                row["stood_still_us"],
+                row["held_since_us"],
+                row["clear_from_us"],
+                next_lease=row["lease_number"] + 1,
+            )
             for row in found
         }
         return lanes, SharedIds(found[0]["ids"], lambda many: self._more_ids(connection, many))
@@ -139,6 +168,40 @@ class GroupRecording:
     def _more_ids(self, connection: Connection, many: int) -> Sequence[int]:
         ids: Sequence[int] = connection.execute(self._sql["more_ids"], (many,)).fetchall()[0]["ids"]
         return ids
+
+    # --- room -----------------------------------------------------------------------------------------------------
+
+    def _rooms(self, connection: Connection, items: Sequence[Item], scopes: dict[ScopeKey, Scope]) -> dict[int, _Room]:
+        """Of providers of whom nobody else takes any meanwhile, by their ids; locked."""
+        wanted = sorted({scopes[item.scope_key].provider_id for item in items if item.may_begin})
+        if not wanted:
+            return {}
+        free = [row["id"] for row in connection.execute(self._sql["lock_free_providers"], (wanted,))]
+        if not free:
+            return {}
+        now_us = max(item.prepared.recorded_at_us for item in items)
+        rooms = {}
+        for row in connection.execute(self._sql["rooms"], (free, now_us - _PATIENCE_US)):
+            if row["others_wait"]:
+                continue
+            party, recent = Party.parse(row["party"]), RecentStarts.parse(row["recent_starts"])
+            left = room_of_provider(
+                self._settings, party, in_flight=row["in_flight"], recent=recent, now=from_us(now_us)
+            )
+            rooms[row["id"]] = _Room(party, recent, left)
+        return rooms
+
+    def _note_starts(self, connection: Connection, grouping: Grouping, rooms: dict[int, _Room]) -> None:
+        begun = grouping.rows.begun
+        if not begun:
+            return
+        counts = Counter(grouping.scopes[item.scope_key].provider_id for _, _, item in begun)
+        now = from_us(max(item.prepared.recorded_at_us for _, _, item in begun))
+        rows = [
+            (place, str(rooms[place].recent.with_more(count, self._settings.max_rate_of(rooms[place].party), now)))
+            for place, count in counts.items()
+        ]
+        connection.execute(self._sql["note_starts_of"], _columns(rows))
 
     # --- what was before, and what is now -------------------------------------------------------------------------
 
@@ -161,6 +224,8 @@ class GroupRecording:
             for item in old
         ]
         found = connection.execute(self._sql["look_back"], _columns(rows)).fetchall()
+        for row in found:
+            lanes[old[row["n"] - 1].key].merged_scope_id = row["merged_scope_id"]
         return {
             id(old[row["n"] - 1]): Before(
                 newest_at_us=row["newest_at_us"] if row["same_again"] else None,
@@ -176,11 +241,22 @@ class GroupRecording:
         if rows.envelopes:
             connection.execute(self._sql["add_envelopes"], _columns(rows.envelopes))
             tallies = [(*place, count) for place, count in rows.tallies.items()]
-            grown = [(lane.id, *lane.growth) for lane in grouping.grown()]
-            columns = [*_columns(rows.deliveries), *_columns(tallies), *_columns(grown)]
+            grown = [(lane.id, *lane.growth, lane.begins) for lane in grouping.grown()]
+            columns = [*_columns(rows.deliveries), *_columns(tallies), *_columns(grown), *self._held_as]
             connection.execute(self._sql["add_deliveries"], columns)
         if rows.duplicates:
             connection.execute(self._sql["add_duplicates"], _columns(rows.duplicates))
+
+
+def _fitting(item: Item, rooms: dict[int, _Room], scopes: dict[ScopeKey, Scope]) -> Item:
+    """An item that may begin only if its provider has room left, which it takes."""
+    if not item.may_begin:
+        return item
+    room = rooms.get(scopes[item.scope_key].provider_id)
+    if room is None or room.left <= 0:
+        return item._replace(may_begin=False)
+    room.left -= 1
+    return item
 
 
 def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:

@@ -10,12 +10,13 @@ from ocn_permission_agent.outbox.claiming import Holding
 from ocn_permission_agent.outbox.grouping import Verdicts
 from ocn_permission_agent.outbox.model import CopyPlan, Delivery
 from ocn_permission_agent.outbox.prepared import Planning
+from ocn_permission_agent.outbox.put_down import PutDown, ToPutDown
 from ocn_permission_agent.outbox.rows import to_us
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from ocn_permission_agent.outbox.settlement import Settlement
 from ocn_permission_agent.outbox.settling import Ledger
 from ocn_permission_agent.outbox.spool import Mark
-from ocn_permission_agent.outbox.sqlite_recording import PutDown, Recording, ToPutDown
+from ocn_permission_agent.outbox.sqlite_recording import Recording
 from ocn_permission_agent.outbox.sqlite_settling import AllAtOnce
 from ocn_permission_agent.outbox.store import Settled
 from ocn_permission_agent.outbox.stored import StoredOutbox

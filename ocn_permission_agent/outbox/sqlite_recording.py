@@ -6,17 +6,15 @@ what in them is alike, and one for each table writes. Providers, channels and sc
 ids are given out here. Every copy is judged as on PostgreSQL (`grouping.py`).
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import msgspec
 
-from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.outbox.grouping import Before, Grouping, Item, LockedLane, Scope, Verdicts, since_us
-from ocn_permission_agent.outbox.model import Delivery, DeliveryState, Place, PlannedDelivery
+from ocn_permission_agent.outbox.model import PlannedDelivery
 from ocn_permission_agent.outbox.policy import DeliveryClass
 from ocn_permission_agent.outbox.prepared import Planning, Prepared, ScopeKey
-from ocn_permission_agent.outbox.rows import from_us
+from ocn_permission_agent.outbox.put_down import PutDown, ToPutDown, items_of, outcomes
 from ocn_permission_agent.outbox.spool import Mark
 from ocn_permission_agent.store.database import Connection
 from ocn_permission_agent.store.many import run_many
@@ -41,20 +39,6 @@ class _Found(msgspec.Struct, array_like=True):
 
 
 _READ_FOUND = msgspec.json.Decoder(list[_Found]).decode
-
-
-class ToPutDown(NamedTuple):
-    """A plan, and towards whom an attempt may begin with it."""
-
-    prepared: Prepared
-    begin: Collection[Address] = ()
-
-
-class PutDown(NamedTuple):
-    """What each delivery of a plan turned out to be, and those whose first attempt has begun with it."""
-
-    verdicts: Verdicts
-    begun: tuple[Delivery, ...] = ()
 
 
 class _Counted:
@@ -99,13 +83,7 @@ class Recording:
 
     def put_down(self, connection: Connection, group: Sequence[ToPutDown]) -> list[PutDown]:
         """Record plans, in order; begin attempts where that is allowed and nothing stands in the way."""
-        plans = [
-            [
-                Item(each.prepared, planned, key, scope_key, planned.provider_address in each.begin)
-                for planned, (key, scope_key) in zip(each.prepared.plan.deliveries, each.prepared.keys, strict=True)
-            ]
-            for each in group
-        ]
+        plans = items_of(group)
         items = [item for of_plan in plans for item in of_plan]
         scopes = {item.scope_key: self._scope_of(connection, item) for item in items}
         lanes, before = self._find_lanes(connection, items)
@@ -117,7 +95,7 @@ class Recording:
             verdicts = grouping.add(each.prepared, [(item, next(remaining)) for item in of_plan])
             told.append((verdicts, len(grouping.rows.begun)))
         self._write(connection, grouping, made)
-        return list(self._put_down(grouping, told))
+        return list(outcomes(grouping, told))
 
     # --- scopes ---------------------------------------------------------------------------------------------------
 
@@ -224,13 +202,6 @@ class Recording:
         connection.executemany(sql["begin_attempts"], begun)
         connection.executemany(sql["add_duplicates"], rows.duplicates)
 
-    def _put_down(self, grouping: Grouping, told: Sequence[tuple[Verdicts, int]]) -> Iterator[PutDown]:
-        """`told`: the verdicts on each plan, and how many attempts had begun by then."""
-        begun, done = grouping.rows.begun, 0
-        for verdicts, until in told:
-            yield PutDown(verdicts, tuple(_begun(grouping, *each) for each in begun[done:until]))
-            done = until
-
 
 def _before(found: _Found) -> Before:
     alike = None
@@ -255,33 +226,4 @@ def _new_lane(grouping: Grouping, item: Item) -> tuple[object, ...]:
         planned.object_id,
         *lane.growth,
         lane.begins,
-    )
-
-
-def _begun(grouping: Grouping, delivery_id: int, envelope_id: int, item: Item) -> Delivery:
-    """A delivery as `claim` and `start` would give it."""
-    lane, scope = grouping.lanes[item.key], grouping.scopes[item.scope_key]
-    envelope, planned = item.prepared.plan.envelope, item.planned
-    recorded_at = envelope.recorded_at
-    return Delivery(
-        id=delivery_id,
-        place=Place(
-            envelope_id=envelope_id,
-            lane_id=lane.id,
-            scope_id=scope.scope_id,
-            channel_id=scope.channel_id,
-            provider_id=scope.provider_id,
-            agreement_block=planned.agreement_block,
-            started_at=recorded_at,
-        ),
-        envelope=envelope,
-        provider=planned.provider,
-        provider_address=planned.provider_address,
-        agreement=planned.agreement,
-        lane=planned.lane,
-        state=DeliveryState.PENDING,
-        attempts=1,
-        next_attempt_at=recorded_at,
-        expires_at=from_us(item.prepared.recorded_at_us + item.prepared.window_us),
-        whole_known=lane.merged_scope_id == scope.scope_id,
     )

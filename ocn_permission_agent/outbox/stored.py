@@ -111,18 +111,11 @@ class StoredOutbox(ABC):
         """See `OutboxStore.record`."""
         return self._counted(plan, await self._recording.record(plan))
 
+    @abstractmethod
     async def record_and_begin(
-        self,
-        plan: CopyPlan,
-        *,
-        begin: Collection[Address],  # noqa: ARG002  where it can
-        told: Callable[[tuple[Delivery, ...]], None],
+        self, plan: CopyPlan, *, begin: Collection[Address], told: Callable[[tuple[Delivery, ...]], None]
     ) -> int:
-        """See `express.BeginningStore`; where agents share the limits of a provider, nothing begins unclaimed."""
-        try:
-            return await self.record(plan)
-        finally:
-            told(())
+        """See `express.BeginningStore`."""
 
     async def record_spooled(self, plans: Sequence[CopyPlan], mark: Mark) -> tuple[CopyPlan, ...]:
         """See `recorder.Outbox`."""

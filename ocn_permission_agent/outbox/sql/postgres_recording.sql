@@ -52,25 +52,49 @@ WITH locked AS (
          AS k (key, channel_id, customer_address, owner, object_id)
     ORDER BY k.key
     ON CONFLICT (key) DO UPDATE SET newest_id = l.newest_id
-    RETURNING l.id, l.key, l.newest_id, l.stood_still_us, l.held_since_us
+    RETURNING l.id, l.key, l.newest_id, l.stood_still_us, l.held_since_us, l.lease_number,
+              CASE WHEN l.head_id IS NULL AND NOT l.collapse THEN l.resting_until_us END AS clear_from_us
 ), counted AS MATERIALIZED (
     SELECT count(*) AS n FROM locked
 ), given AS MATERIALIZED (
     SELECT array_agg(nextval('delivery_ids')) AS ids FROM counted, generate_series(1, $6::bigint + 0 * counted.n)
 )
-SELECT locked.id, locked.key, locked.newest_id, locked.stood_still_us, locked.held_since_us, given.ids
+SELECT locked.*, given.ids
 FROM locked CROSS JOIN given;
 
 -- name: more_ids
 SELECT array_agg(nextval('delivery_ids')) AS ids FROM generate_series(1, $1::bigint);
 
+-- name: lock_free_providers
+-- Who takes room of a provider holds its row. Nobody who records waits for that.
+SELECT id FROM providers WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: rooms
+-- How many of their lanes are in flight, and when others were lately; and whether anything has been due since :since.
+SELECT p.id, p.party, p.recent_starts,
+       (SELECT count(*) FROM channels c JOIN lanes l ON l.channel_id = c.id AND l.in_flight
+        WHERE c.provider_id = p.id) AS in_flight,
+       EXISTS (SELECT 1 FROM channels c
+               WHERE c.provider_id = p.id
+                 AND (SELECT l.due_at_us FROM lanes l
+                      WHERE l.channel_id = c.id AND NOT l.in_flight AND l.due_at_us IS NOT NULL
+                      ORDER BY l.due_at_us LIMIT 1) < $2::bigint) AS others_wait
+FROM providers p WHERE p.id = ANY($1::bigint[]);
+
+-- name: note_starts_of
+UPDATE providers SET recent_starts = k.recent_starts
+FROM unnest($1::bigint[], $2::text[]) AS k (provider_id, recent_starts)
+WHERE providers.id = k.provider_id;
+
 -- name: look_back
 -- What was recorded in lanes that are not new, as far back as it matters. What was withdrawn or expired never arrived,
 -- so it cannot be repeated.
 SELECT k.n, w.newest_at_us, w.content_digest = k.digest AND w.state NOT IN ('withdrawn', 'expired') AS same_again,
-       a.id AS alike_id, a.recorded_at_us AS alike_at_us, x.id IS NOT NULL AS any_earlier, y.id IS NOT NULL AS known
+       a.id AS alike_id, a.recorded_at_us AS alike_at_us, x.id IS NOT NULL AS any_earlier, y.id IS NOT NULL AS known,
+       m.scope_id AS merged_scope_id
 FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::boolean[], $6::bigint[])
      WITH ORDINALITY AS k (lane_id, newest_id, digest, since_us, any_matters, known_at_us, n)
+LEFT JOIN merged_sessions m ON m.lane_id = k.lane_id
 LEFT JOIN LATERAL (SELECT d.recorded_at_us AS newest_at_us, d.content_digest, d.state FROM deliveries d
                    WHERE d.id = k.newest_id) w ON TRUE
 LEFT JOIN LATERAL (SELECT d.id, d.recorded_at_us FROM deliveries d
@@ -92,7 +116,8 @@ SELECT * FROM unnest($1::bigint[], $2::int[], $3::int[], $4::bigint[], $5::text[
                      $16::text[], $17::text[], $18::bytea[], $19::text[], $20::text[]);
 
 -- name: add_deliveries
--- The newest of a lane is remembered there; the first that is pending is its head if nothing else was owed.
+-- The newest of a lane is remembered there; the first that is pending is its head if nothing else was owed. With some the
+-- first attempt begins, and whoever records holds their lanes.
 WITH added AS (
     INSERT INTO deliveries (id, envelope_id, lane_id, scope_id, state, fleeting, recorded_at_us, next_attempt_at_us,
                             expires_base_us, ended_at_us, reason, content_digest, payload_until_us, forget_at_us, attempts)
@@ -102,14 +127,25 @@ WITH added AS (
 ), tallied AS (
     INSERT INTO tallies (scope_id, state, n)
     SELECT * FROM unnest($16::bigint[], $17::text[], $18::bigint[])
+), begun AS (
+    INSERT INTO attempts (delivery_id, number, started_at_us)
+    SELECT k.id, 1, k.recorded_at_us
+    FROM unnest($1::bigint[], $7::bigint[], $15::boolean[]) AS k (id, recorded_at_us, begins) WHERE k.begins
 )
 UPDATE lanes
 SET newest_id = k.newest_id,
     due_at_us = CASE WHEN lanes.head_id IS NULL AND k.head_id IS NOT NULL
                 THEN greatest(k.due_at_us, lanes.resting_until_us) ELSE lanes.due_at_us END,
-    head_id = coalesce(lanes.head_id, k.head_id)
-FROM unnest($19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[]) AS k (lane_id, newest_id, head_id, due_at_us)
-WHERE lanes.id = k.lane_id;
+    head_id = coalesce(lanes.head_id, k.head_id),
+    in_flight = lanes.in_flight OR k.begins,
+    lease_holder = CASE WHEN k.begins THEN $24 ELSE lanes.lease_holder END,
+    lease_number = lanes.lease_number + k.begins::int,
+    leased_until_us = CASE WHEN k.begins THEN (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $25::bigint
+                      ELSE lanes.leased_until_us END
+FROM unnest($19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::boolean[])
+     AS k (lane_id, newest_id, head_id, due_at_us, begins)
+WHERE lanes.id = k.lane_id
+RETURNING lanes.id;
 
 -- name: add_duplicates
 INSERT INTO duplicates (delivery_id, noted_at_us, correlation_id, receiver)

@@ -42,7 +42,7 @@ class Agent:
 def an_agent(database: PostgresDatabase, name: str) -> Agent:
     gathering = Gathering(database, agent=name)
     outbox = an_outbox(database, holder=name, guard=gathering.guard)
-    return Agent(gathering, GatheringOutbox(outbox, gathering, on_recorded=lambda: None), [])
+    return Agent(gathering, GatheringOutbox(outbox, gathering), [])
 
 
 @pytest.fixture

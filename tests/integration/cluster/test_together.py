@@ -48,7 +48,7 @@ class Agent:
 
 def an_agent(database: PostgresDatabase, name: str, clock: FakeClock) -> Agent:
     gathering, spool, log = Gathering(database, agent=name), Spool(), Lines()
-    outbox = GatheringOutbox(an_outbox(database, holder=name, guard=gathering.guard), gathering, lambda: None)
+    outbox = GatheringOutbox(an_outbox(database, holder=name, guard=gathering.guard), gathering)
     together = Together(
         roster=Roster(database, agent=name, host=name, version="1", started_at=clock.now()),
         gathering=gathering,

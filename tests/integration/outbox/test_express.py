@@ -82,10 +82,10 @@ async def claim_and_start(outboxed: Outboxed, request: OcpiRequest) -> tuple[Del
     return tuple([await store.start(each, at=clock.now()) for each in claimed])
 
 
-async def test_begun_with_its_record_is_as_claimed_and_started(tmp_path: Path) -> None:
+async def test_begun_with_its_record_is_as_claimed_and_started(where: Where, other_where: Where) -> None:
     clock = FakeClock()
-    one = Outboxed(*await open_outbox(tmp_path / "one.db", clock), clock)
-    other = Outboxed(*await open_outbox(tmp_path / "other.db", clock), clock)
+    one = Outboxed(*await open_outbox(where, clock), clock)
+    other = Outboxed(*await open_outbox(other_where, clock), clock)
     for step, request in enumerate(STEPS):
         at_once, in_steps = await begin(one, request), await claim_and_start(other, request)
         assert len(at_once) == (0 if step == 5 else 1), "a CDR that contradicts another waits for a person"
@@ -96,7 +96,7 @@ async def test_begun_with_its_record_is_as_claimed_and_started(tmp_path: Path) -
                 # Unanswered where the next one shall wait; else accepted.
                 verdict = AttemptVerdict.UNKNOWN if step == 6 else AttemptVerdict.ACCEPTED
                 await outboxed.settle(delivery, an_attempt(verdict, at=clock.now(), seconds=0, ocpi_status=1000))
-        assert await everything(one) == await everything(other)
+        assert without_leases(await everything(one)) == without_leases(await everything(other))
     await one.database.close()
     await other.database.close()
 
@@ -345,9 +345,6 @@ async def test_a_farewell_waits_for_what_is_just_being_recorded(tmp_path: Path) 
 
 
 async def test_who_dies_in_between_leaves_an_attempt_without_an_end(outboxed: Outboxed) -> None:
-    if outboxed.database.dialect != "sqlite":
-        assert await begin(outboxed, cdr()) == (), "agents that share the limits of a provider claim first"
-        return
     (delivery,) = await begin(outboxed, cdr())
     (left,) = await outboxed.store.recover(outboxed.clock.now())
     assert left.delivery.id == delivery.id
