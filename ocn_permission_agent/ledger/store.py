@@ -1,5 +1,6 @@
 """The ledger in the store: entries are added inside the transaction that ends a delivery."""
 
+import json
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,12 +16,14 @@ from ocn_permission_agent.ledger.chain import (
     statement,
 )
 from ocn_permission_agent.ledger.entry import SALT_BYTES, Told, body_hash, entry_text
-from ocn_permission_agent.store.database import Connection, Database
+from ocn_permission_agent.store.database import Connection, Database, Row
 from ocn_permission_agent.store.sql import Sql
 
 #: a chain is sealed after so many entries, or after so long, whichever comes first
 ENTRIES_TO_SEAL = 1_000
 TIME_TO_SEAL = timedelta(days=1)
+#: where entries are left to the end of a transaction
+_LEDGER = "ledger"
 #: rows of one transaction
 _SLICE = 500
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -65,29 +68,37 @@ class LedgerStore:
 
     def enter(self, connection: Connection, outcome: Outcome) -> None:
         """Add an entry, in the transaction in which a delivery ends: last of all, for it locks the customer's chain."""
-        customer = outcome.customer_address
-        connection.leave_to_the_end(customer, outcome, lambda outcomes: self._enter(connection, customer, outcomes))
+        connection.leave_to_the_end(_LEDGER, outcome, lambda outcomes: self._enter(connection, outcomes))
 
-    def _enter(self, connection: Connection, customer: str, outcomes: list[Outcome]) -> None:
-        """Chain entries of one customer."""
-        chain = connection.execute(self._sql["lock_chain"], (customer,)).fetchone()
-        if chain is None:
-            link, number = beginning(customer), 0
-            connection.execute(self._sql["add_chain"], (customer, link, link))
-        else:
-            link, number = chain["last_link"], chain["last_number"]
-        rows = []
+    def _enter(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
+        """Chain entries, those of each customer in their order. Chains are locked in the order of their customers."""
+        of_customers: dict[str, list[tuple[Outcome, bytes]]] = {}
         for outcome, salt in zip(outcomes, self._salts(len(outcomes)), strict=True):
-            number += 1
-            body = outcome.body
-            text = entry_text(outcome, size=len(body), body_hash=body_hash(salt, body))
-            committed = commitment(salt, text)
-            link = next_link(link, number, committed)
-            rows.append((customer, number, _us(outcome.ended_at), salt, text, committed, link))
-        connection.executemany(self._sql["add_entry"], rows)
-        connection.execute(self._sql["chain_has_grown"], (number, link, customer))
-        if chain is None or chain["oldest_ended_at_us"] is None:
-            connection.execute(self._sql["chain_has_an_oldest"], (_us(outcomes[0].ended_at), customer))
+            of_customers.setdefault(outcome.customer_address, []).append((outcome, salt))
+        customers = sorted(of_customers)
+        ends = {
+            row["customer_address"]: (row["last_number"], row["last_link"]) for row in self._lock(connection, customers)
+        }
+        new = [customer for customer in customers if customer not in ends]
+        if new:
+            connection.executemany(self._sql["add_chain"], [(each, beginning(each), beginning(each)) for each in new])
+        entries, grown = [], []
+        for customer in customers:
+            number, link = ends.get(customer) or (0, beginning(customer))
+            for outcome, salt in of_customers[customer]:
+                number += 1
+                body = outcome.body
+                text = entry_text(outcome, size=len(body), body_hash=body_hash(salt, body))
+                committed = commitment(salt, text)
+                link = next_link(link, number, committed)
+                entries.append((customer, number, _us(outcome.ended_at), salt, text, committed, link))
+            grown.append((customer, number, link, _us(of_customers[customer][0][0].ended_at)))
+        connection.executemany(self._sql["add_entry"], entries)
+        connection.executemany(self._sql["chain_has_grown"], grown)
+
+    def _lock(self, connection: Connection, customers: Sequence[str]) -> list[Row]:
+        """The chains that there are."""
+        return self._sql.rows(connection, "lock_chains", customers=json.dumps(customers))
 
     async def customers(self) -> tuple[str, ...]:
         """Addresses of those who have a chain."""
@@ -158,7 +169,7 @@ class LedgerStore:
 
     def _forget_of(self, connection: Connection, customer_address: str, before_us: int) -> int:
         """A slice of one customer's oldest entries; the chain is continued from the last of them."""
-        connection.execute(self._sql["lock_chain"], (customer_address,))
+        self._lock(connection, [customer_address])
         gone = None
         count = 0
         for row in self._sql.rows(connection, "oldest_entries", customer_address=customer_address, most=_SLICE):

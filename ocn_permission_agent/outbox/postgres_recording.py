@@ -90,8 +90,7 @@ class GroupRecording:
         for each, of_plan in zip(group, plans, strict=True):
             items = [(_fitting(item, rooms, scopes), before.get(id(item))) for item in of_plan]
             told.append((grouping.add(each.prepared, items), len(grouping.rows.begun)))
-        self._write(connection, grouping)
-        self._note_starts(connection, grouping, rooms)
+        self._write(connection, grouping, rooms)
         return list(outcomes(grouping, told))
 
     def keep_mark(self, connection: Connection, mark: Mark) -> None:
@@ -191,17 +190,17 @@ class GroupRecording:
             rooms[row["id"]] = _Room(party, recent, left)
         return rooms
 
-    def _note_starts(self, connection: Connection, grouping: Grouping, rooms: dict[int, _Room]) -> None:
+    def _starts(self, grouping: Grouping, rooms: dict[int, _Room]) -> list[tuple[int, str]]:
+        """Of each provider towards whom something begins: when it was called lately, as it is kept."""
         begun = grouping.rows.begun
         if not begun:
-            return
+            return []
         counts = Counter(grouping.scopes[item.scope_key].provider_id for _, _, item in begun)
         now = from_us(max(item.prepared.recorded_at_us for _, _, item in begun))
-        rows = [
+        return [
             (place, str(rooms[place].recent.with_more(count, self._settings.max_rate_of(rooms[place].party), now)))
             for place, count in counts.items()
         ]
-        connection.execute(self._sql["note_starts_of"], _columns(rows))
 
     # --- what was before, and what is now -------------------------------------------------------------------------
 
@@ -236,14 +235,22 @@ class GroupRecording:
             for row in found
         }
 
-    def _write(self, connection: Connection, grouping: Grouping) -> None:
+    def _write(self, connection: Connection, grouping: Grouping, rooms: dict[int, _Room]) -> None:
         rows = grouping.rows
         if rows.envelopes:
-            connection.execute(self._sql["add_envelopes"], _columns(rows.envelopes))
             tallies = [(*place, count) for place, count in rows.tallies.items()]
             grown = [(lane.id, *lane.growth, lane.begins) for lane in grouping.grown()]
-            columns = [*_columns(rows.deliveries), *_columns(tallies), *_columns(grown), *self._held_as]
-            connection.execute(self._sql["add_deliveries"], columns)
+            starts = self._starts(grouping, rooms)
+            columns = [
+                *_columns(rows.envelopes),
+                *_columns(rows.deliveries),
+                *_columns(tallies),
+                *_columns(grown),
+                *self._held_as,
+                [place for place, _ in starts],
+                [text for _, text in starts],
+            ]
+            connection.execute(self._sql["put_down"], columns)
         if rows.duplicates:
             connection.execute(self._sql["add_duplicates"], _columns(rows.duplicates))
 

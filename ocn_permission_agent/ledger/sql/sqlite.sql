@@ -5,9 +5,10 @@
 SELECT customer_address, first_number, link_before, last_number, last_link FROM ledger_chains
 WHERE customer_address = ?;
 
--- name: lock_chain
+-- name: lock_chains
 -- There is one writer: it needs no lock.
-SELECT last_number, last_link, oldest_ended_at_us FROM ledger_chains WHERE customer_address = ?;
+SELECT customer_address, last_number, last_link FROM ledger_chains
+WHERE customer_address IN (SELECT value FROM json_each(:customers));
 
 -- name: add_chain
 INSERT INTO ledger_chains (customer_address, first_number, link_before, last_number, last_link)
@@ -19,10 +20,12 @@ INSERT INTO ledger_entries (customer_address, number, ended_at_us, salt, entry, 
 SELECT * FROM (VALUES (?, ?, ?, ?, ?, ?, ?)) WHERE column1 IS NOT NULL;
 
 -- name: chain_has_grown
-UPDATE ledger_chains SET last_number = ?, last_link = ? WHERE customer_address = ?;
-
--- name: chain_has_an_oldest
-UPDATE ledger_chains SET oldest_ended_at_us = ? WHERE customer_address = ?;
+UPDATE ledger_chains
+SET last_number = k.last_number, last_link = k.last_link,
+    oldest_ended_at_us = coalesce(oldest_ended_at_us, k.first_ended_at_us)
+FROM (SELECT column1 AS customer_address, column2 AS last_number, column3 AS last_link, column4 AS first_ended_at_us
+      FROM (VALUES (?, ?, ?, ?))) AS k
+WHERE ledger_chains.customer_address = k.customer_address;
 
 -- name: get_entries
 SELECT number, salt, entry, commitment, link FROM ledger_entries

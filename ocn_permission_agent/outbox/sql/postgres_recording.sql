@@ -81,11 +81,6 @@ SELECT p.id, p.party, p.recent_starts,
                       ORDER BY l.due_at_us LIMIT 1) < $2::bigint) AS others_wait
 FROM providers p WHERE p.id = ANY($1::bigint[]);
 
--- name: note_starts_of
-UPDATE providers SET recent_starts = k.recent_starts
-FROM unnest($1::bigint[], $2::text[]) AS k (provider_id, recent_starts)
-WHERE providers.id = k.provider_id;
-
 -- name: look_back
 -- What was recorded in lanes that are not new, as far back as it matters. What was withdrawn or expired never arrived,
 -- so it cannot be repeated.
@@ -107,30 +102,34 @@ LEFT JOIN LATERAL (SELECT d.id FROM deliveries d
                    WHERE d.lane_id = k.lane_id AND d.recorded_at_us = k.known_at_us AND d.content_digest = k.digest
                    LIMIT 1) y ON k.known_at_us IS NOT NULL;
 
--- name: add_envelopes
-INSERT INTO envelopes (id, copies, needed, recorded_at_us, customer, customer_address, method, module, interface_role,
-                       kind, version, segments, url_path, sender, receiver, request_id, correlation_id, body, query,
-                       ocn_signature)
-SELECT * FROM unnest($1::bigint[], $2::int[], $3::int[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
-                     $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
-                     $16::text[], $17::text[], $18::bytea[], $19::text[], $20::text[]);
-
--- name: add_deliveries
--- The newest of a lane is remembered there; the first that is pending is its head if nothing else was owed. With some the
--- first attempt begins, and whoever records holds their lanes.
-WITH added AS (
+-- name: put_down
+-- Envelopes ($1 …), deliveries ($21 …) and tallies ($36 …). The newest of a lane ($39 …) is remembered there; the first
+-- that is pending is its head if nothing else was owed. With some the first attempt begins: whoever records holds their
+-- lanes ($44, $45), and it counts with their providers ($46, $47).
+WITH said AS (
+    INSERT INTO envelopes (id, copies, needed, recorded_at_us, customer, customer_address, method, module,
+                           interface_role, kind, version, segments, url_path, sender, receiver, request_id,
+                           correlation_id, body, query, ocn_signature)
+    SELECT * FROM unnest($1::bigint[], $2::int[], $3::int[], $4::bigint[], $5::text[], $6::text[], $7::text[],
+                         $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
+                         $15::text[], $16::text[], $17::text[], $18::bytea[], $19::text[], $20::text[])
+), owed AS (
     INSERT INTO deliveries (id, envelope_id, lane_id, scope_id, state, fleeting, recorded_at_us, next_attempt_at_us,
                             expires_base_us, ended_at_us, reason, content_digest, payload_until_us, forget_at_us, attempts)
-    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::boolean[],
-                         $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::bytea[],
-                         $13::bigint[], $14::bigint[], $15::boolean[]::int[])
+    SELECT * FROM unnest($21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::text[], $26::boolean[],
+                         $27::bigint[], $28::bigint[], $29::bigint[], $30::bigint[], $31::text[], $32::bytea[],
+                         $33::bigint[], $34::bigint[], $35::boolean[]::int[])
 ), tallied AS (
     INSERT INTO tallies (scope_id, state, n)
-    SELECT * FROM unnest($16::bigint[], $17::text[], $18::bigint[])
+    SELECT * FROM unnest($36::bigint[], $37::text[], $38::bigint[])
 ), begun AS (
     INSERT INTO attempts (delivery_id, number, started_at_us)
     SELECT k.id, 1, k.recorded_at_us
-    FROM unnest($1::bigint[], $7::bigint[], $15::boolean[]) AS k (id, recorded_at_us, begins) WHERE k.begins
+    FROM unnest($21::bigint[], $27::bigint[], $35::boolean[]) AS k (id, recorded_at_us, begins) WHERE k.begins
+), counted AS (
+    UPDATE providers SET recent_starts = k.recent_starts
+    FROM unnest($46::bigint[], $47::text[]) AS k (provider_id, recent_starts)
+    WHERE providers.id = k.provider_id
 )
 UPDATE lanes
 SET newest_id = k.newest_id,
@@ -138,11 +137,11 @@ SET newest_id = k.newest_id,
                 THEN greatest(k.due_at_us, lanes.resting_until_us) ELSE lanes.due_at_us END,
     head_id = coalesce(lanes.head_id, k.head_id),
     in_flight = lanes.in_flight OR k.begins,
-    lease_holder = CASE WHEN k.begins THEN $24 ELSE lanes.lease_holder END,
+    lease_holder = CASE WHEN k.begins THEN $44 ELSE lanes.lease_holder END,
     lease_number = lanes.lease_number + k.begins::int,
-    leased_until_us = CASE WHEN k.begins THEN (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $25::bigint
+    leased_until_us = CASE WHEN k.begins THEN (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $45::bigint
                       ELSE lanes.leased_until_us END
-FROM unnest($19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::boolean[])
+FROM unnest($39::bigint[], $40::bigint[], $41::bigint[], $42::bigint[], $43::boolean[])
      AS k (lane_id, newest_id, head_id, due_at_us, begins)
 WHERE lanes.id = k.lane_id
 RETURNING lanes.id;
