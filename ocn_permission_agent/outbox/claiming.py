@@ -37,10 +37,14 @@ _RUN = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """What may be tried now, and how many copies others stand for, by (provider, module)."""
+    """What may be tried now, and how many copies others stand for, by (provider, module).
+
+    `limited` are those of whom more may be due than the room over all agents allows.
+    """
 
     deliveries: tuple[Delivery, ...]
     superseded: Counter[tuple[str, str]] = field(default_factory=Counter)
+    limited: frozenset[Address] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +82,7 @@ class Claiming:
         now_us = to_us(now)
         marks: list[dict[str, object]] = []
         superseded: Counter[tuple[str, str]] = Counter()
+        limited: set[Address] = set()
         locked = {row["id"] for row in self._sql.rows(connection, "lock_providers_due", now=now_us)}
         channels = self._sql.rows(connection, "channels_with_due", now=now_us)
         if self._shared is not None:
@@ -85,8 +90,12 @@ class Claiming:
             channels = [row for row in channels if row["provider_id"] in locked]
         for _, group in groupby(channels, key=lambda row: row["provider_id"]):
             of_provider = list(group)
-            allowed = room.get(Address(of_provider[0]["address"]), default_room)
-            taken = list(self._lanes(connection, of_provider, self._within(of_provider[0], allowed, now), now_us))
+            address = Address(of_provider[0]["address"])
+            offered = room.get(address, default_room)
+            allowed = self._within(of_provider[0], offered, now)
+            taken = list(self._lanes(connection, of_provider, allowed, now_us))
+            if len(taken) >= allowed < offered:
+                limited.add(address)
             for channel, lane in taken:
                 head_id = lane["head_id"]
                 probing = channel["provider_paused"] or channel["module_paused"]
@@ -97,7 +106,7 @@ class Claiming:
             self._note_starts(connection, of_provider[0], len(taken), now)
         self._sql.do_each(connection, "mark_in_flight", marks)
         deliveries = self._get(connection, [mark["head_id"] for mark in marks], now_us)
-        return Claimed(deliveries=deliveries, superseded=superseded)
+        return Claimed(deliveries=deliveries, superseded=superseded, limited=frozenset(limited))
 
     # --- holding --------------------------------------------------------------------------------------------------
 

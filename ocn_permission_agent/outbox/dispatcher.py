@@ -185,10 +185,13 @@ class Dispatcher:
     async def _claim(self, now: datetime, monotonic: float) -> tuple[Delivery, ...]:
         room, default_room = self._room.offer(monotonic)
         claimed: tuple[Delivery, ...] = ()
+        limited: set[Address] = set()
         try:
-            claimed = await self._store.claim(now=now, room=room, default_room=default_room)
+            claimed = await self._store.claim(
+                now=now, room=room, default_room=default_room, told_limited=limited.update
+            )
         finally:
-            if self._room.claimed(claimed, monotonic):
+            if self._room.claimed(claimed, monotonic, limited):
                 self.wake()
         return claimed
 

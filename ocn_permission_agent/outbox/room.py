@@ -4,10 +4,13 @@ Two draw on it: the claim, which takes what is due by age, and copies that leave
 (`express.py`). What is due by age comes first: while a provider is `short` of room, because a claim has used up all
 that it was offered, nothing leaves past it. Where nobody is short a claim is offered one half, so that the two, which
 do not wait for each other, never take more than there is. Where nothing ever leaves at once, a claim is offered it all.
+
+Where several agents share a provider, the store counts what all of them take (`shared_limits.py`): a claim may get less
+than it was offered, and tells so.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.ocpi.party import Party
@@ -38,10 +41,15 @@ class Room:
         self._offered = {address: self._offered_to(address, now) for address in self._rates}
         return self._offered, self._of_unknown()
 
-    def claimed(self, deliveries: Iterable[Delivery], now: float) -> bool:
+    def claimed(self, deliveries: Iterable[Delivery], now: float, limited: Collection[Address] = ()) -> bool:
         """Take what was claimed; whether somebody has become short, so that more may be due.
 
         Called with nothing when the claim has failed.
+
+        Args:
+            deliveries: the claim got.
+            now: when.
+            limited: those whose room other agents use up, so that it got less than it was offered.
         """
         offered, self._offered = self._offered or {}, None
         taken: Counter[Address] = Counter()
@@ -50,7 +58,11 @@ class Room:
             taken[delivery.provider_address] += 1
         most_unknown = self._of_unknown()
         before = self._short
-        self._short = {address for address in self._rates if taken[address] >= offered.get(address, most_unknown)}
+        self._short = {
+            address
+            for address in self._rates
+            if address in limited or taken[address] >= offered.get(address, most_unknown)
+        }
         return not self._short <= before
 
     def take_one(self, address: Address, provider: Party, now: float) -> bool:

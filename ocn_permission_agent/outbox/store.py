@@ -22,6 +22,10 @@ from ocn_permission_agent.outbox.module_pause import ModulePause
 S = TypeVar("S")
 
 
+def ignored(_: object) -> None:
+    """Nobody wants to know."""
+
+
 def unchanged(standing: S) -> S:
     """The step of what stays as it is."""
     return standing
@@ -108,7 +112,14 @@ class OutboxStore(Protocol):
         """
         ...
 
-    async def claim(self, *, now: datetime, room: Mapping[Address, int], default_room: int) -> tuple[Delivery, ...]:
+    async def claim(
+        self,
+        *,
+        now: datetime,
+        room: Mapping[Address, int],
+        default_room: int,
+        told_limited: Callable[[frozenset[Address]], None] = ignored,
+    ) -> tuple[Delivery, ...]:
         """Take what is due, oldest first: at most one per lane, marked in flight until it is settled.
 
         Where an attempt has failed or the provider was away, what waits in the lane is made fewer first: one PUT for
@@ -119,6 +130,7 @@ class OutboxStore(Protocol):
             now: what is due by then.
             room: how many each provider may still get; `default_room` for those not named.
             default_room: see `room`.
+            told_limited: gets the providers of whom more may be due, because other agents use up their room.
         """
         ...
 

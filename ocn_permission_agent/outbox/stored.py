@@ -40,6 +40,7 @@ from ocn_permission_agent.outbox.store import (
     ProviderBacklog,
     Scope,
     Settled,
+    ignored,
     unchanged,
 )
 from ocn_permission_agent.outbox.tidying import Tidying
@@ -127,12 +128,20 @@ class StoredOutbox(ABC):
 
     # --- delivering -----------------------------------------------------------------------------------------------
 
-    async def claim(self, *, now: datetime, room: Mapping[Address, int], default_room: int) -> tuple[Delivery, ...]:
+    async def claim(
+        self,
+        *,
+        now: datetime,
+        room: Mapping[Address, int],
+        default_room: int,
+        told_limited: Callable[[frozenset[Address]], None] = ignored,
+    ) -> tuple[Delivery, ...]:
         """See `OutboxStore.claim`."""
         claimed = await self._database.write(
             lambda connection: self._claiming.claim(connection, now=now, room=room, default_room=default_room)
         )
         self._count(claimed.superseded, DeliveryState.SUPERSEDED)
+        told_limited(claimed.limited)
         return claimed.deliveries
 
     @abstractmethod

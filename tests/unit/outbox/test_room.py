@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ocn_permission_agent.consent.address import Address
 from ocn_permission_agent.outbox.room import Room
 from ocn_permission_agent.outbox.settings import DeliverySettings
 from tests.fakes import FakeClock
@@ -16,9 +17,9 @@ def a_room(**limits: float) -> Room:
     return Room(DeliverySettings(**limits))  # type: ignore[arg-type]
 
 
-def claim(room: Room, count: int, now: float = 0.0) -> bool:
+def claim(room: Room, count: int, now: float = 0.0, limited: tuple[Address, ...] = ()) -> bool:
     room.offer(now)
-    return room.claimed([DELIVERY] * count, now)
+    return room.claimed([DELIVERY] * count, now, limited)
 
 
 def test_so_many_at_a_time_and_no_more() -> None:
@@ -53,6 +54,16 @@ def test_nothing_passes_those_who_wait_for_room() -> None:
     assert not claim(room, 0), "nobody has become short"
     assert not room.leave(ADDRESS)
     assert room.take_one(ADDRESS, BILLING, 0.0), "the claim had room left: nothing waits any more"
+
+
+def test_who_is_limited_by_what_other_agents_take_is_short_too() -> None:
+    room = a_room(max_in_flight=8, max_rate=1_000)
+    assert claim(room, 3, limited=(ADDRESS,)), "less than it was offered, and more may be due"
+    assert not room.take_one(ADDRESS, BILLING, 0.0)
+    assert room.leave(ADDRESS), "something may be waiting for the room"
+    assert not claim(room, 0, limited=(ADDRESS,)), "it was short before"
+    assert not claim(room, 2)
+    assert not room.leave(ADDRESS)
 
 
 def test_a_claim_on_its_way_and_what_leaves_at_once_share_the_room() -> None:
