@@ -37,7 +37,7 @@ _KINDS = {"direct": 0, "nginx": 0, "pass": 0, "mirror": 0, "some": ONE_IN, "all"
 _DRAIN_SECONDS = 60.0
 _STARTS = 3
 #: no limit of the service's stands in the way, the chain is asked as rarely as in production
-_CHANGED = {
+CHANGED = {
     "delivery": {"max_rate": 10_000, "max_in_flight": 256},
     "chain": {"poll_seconds": 5, "max_staleness_seconds": 120},
 }
@@ -131,7 +131,7 @@ async def _place() -> AsyncIterator[_Place]:
         (folder / "agent").mkdir()
         with a_fixed_node(folder) as node_url, a_front(folder, node_url) as (nginx_url, mirror_url):
             async with a_bare_agent(
-                folder=folder / "agent", node_url=node_url, customer=CUSTOMER, clock=SystemClock(), changed=_CHANGED
+                folder=folder / "agent", node_url=node_url, customer=CUSTOMER, clock=SystemClock(), changed=CHANGED
             ) as agent:
                 _refuse_another_build(agent)
                 yield _Place(folder, node_url, nginx_url, mirror_url, agent)
@@ -152,23 +152,23 @@ async def _throughput(place: _Place, kinds: Sequence[str], seconds: float, *, ke
     for name in kinds:
         url, copied_of = others.get(name, agent.proxy_url), _KINDS[name]
         place.rounds_begun += 1
-        cpu, of_loop = _cpu_seconds(agent), _loop_seconds(agent)
+        cpu, of_loop = cpu_seconds(agent), loop_seconds(agent)
         done = await asyncio.to_thread(
             burst, url, folder=place.folder, run=f"r{place.rounds_begun}", copied_of=copied_of, seconds=seconds
         )
         if done.failures:
             raise RuntimeError(f"{name}: {done.failures} requests failed")
-        after_seconds, left = await _delivered(agent) if copied_of else (0.0, 0)
+        after_seconds, left = await delivered(agent) if copied_of else (0.0, 0)
         if not kept:
             continue
         place.note(name, done.requests / (done.seconds + after_seconds))
-        place.note(f"{name} µs", (_cpu_seconds(agent) - cpu) / done.requests * 1e6)
-        place.note(f"{name} loop µs", (_loop_seconds(agent) - of_loop) / done.requests * 1e6)
+        place.note(f"{name} µs", (cpu_seconds(agent) - cpu) / done.requests * 1e6)
+        place.note(f"{name} loop µs", (loop_seconds(agent) - of_loop) / done.requests * 1e6)
         if copied_of:
             place.note(f"{name} left", left)
 
 
-async def _delivered(agent: AgentProcess) -> tuple[float, int]:
+async def delivered(agent: AgentProcess) -> tuple[float, int]:
     """Wait until nothing is owed any more; how long that took, and how much was owed at first."""
     began = time.monotonic()
     left: int | None = None
@@ -196,7 +196,7 @@ async def _latency(place: _Place, seconds: float, *, kept: bool) -> None:
         place.note(f"{name} p99", measured.quantile(0.99))
         if name == "agent":
             place.note("busy MiB", resident_mib(place.agent))
-    await _delivered(place.agent)
+    await delivered(place.agent)
 
 
 async def _starts(place: _Place) -> None:
@@ -236,12 +236,12 @@ def _status_of(agent: AgentProcess, name: str) -> int:
     raise RuntimeError(f"no {name}")
 
 
-def _cpu_seconds(agent: AgentProcess) -> float:
+def cpu_seconds(agent: AgentProcess) -> float:
     """Of all its threads, kernel included."""
     return _cpu_seconds_in(Path(f"/proc/{agent.process_id}/stat"))
 
 
-def _loop_seconds(agent: AgentProcess) -> float:
+def loop_seconds(agent: AgentProcess) -> float:
     """Of the thread with the event loop, kernel included; most of the rest is the store's thread."""
     return _cpu_seconds_in(Path(f"/proc/{agent.process_id}/task/{agent.process_id}/stat"))
 

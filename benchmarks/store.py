@@ -45,7 +45,7 @@ _DRAINED = 400
 _RATES = (100, 1_000, 5_000)
 _PARTS = ("recording", "dead", "pending")
 _STORES = ("SQLite", "PostgreSQL")
-_SERVER = {"shared_buffers": "256MB", "max_wal_size": "4GB"}
+SERVER = {"shared_buffers": "256MB", "max_wal_size": "4GB"}
 
 
 @dataclass
@@ -240,7 +240,7 @@ async def _dead(table: Table, empty: dict[str, Place], crowded: dict[str, Place]
 async def _measure(folder: Path, parts: list[str], most: int, seconds: float) -> Table:
     table, clock = Table(), SystemClock()
     async with AsyncExitStack() as stack:
-        server = stack.enter_context(postgres_server(disk=str(folder), **_SERVER))
+        server = stack.enter_context(postgres_server(disk=str(folder), **SERVER))
 
         async def fresh(name: str, *, paced: bool = True) -> dict[str, Place]:
             wheres: dict[str, Path | str] = {"SQLite": folder / f"{name}.db", "PostgreSQL": server.new_database()}

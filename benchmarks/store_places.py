@@ -142,11 +142,16 @@ class Place:
         await self.database.write(work)
 
     def server_cpu_seconds(self) -> float:
-        """What those of PostgreSQL's processes have used so far that work for the agent: vacuum has its own time."""
-        if self.server is None or self.server.process is None:
-            return 0.0
-        ticks = sum(_ticks(path, self.server.process.pid) for path in Path("/proc").iterdir() if path.name.isdigit())
-        return ticks / os.sysconf("SC_CLK_TCK")
+        """See the function of this name; 0 where there is no server."""
+        return 0.0 if self.server is None else server_cpu_seconds(self.server)
+
+
+def server_cpu_seconds(server: PostgresServer) -> float:
+    """What those of PostgreSQL's processes have used so far that work for an agent: vacuum has its own time."""
+    if server.process is None:
+        return 0.0
+    ticks = sum(_ticks(path, server.process.pid) for path in Path("/proc").iterdir() if path.name.isdigit())
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _ticks(process: Path, server: int) -> int:

@@ -40,6 +40,8 @@ from ocn_permission_agent.store.sql import Sql
 
 #: while something has been due for longer, nothing leaves past it, whichever agent is to claim it
 _PATIENCE_US = 1_000_000
+#: customers wait for the look for room: where it takes longer, so many groups go without, and all of them is claimed
+_SLOW_US, _WITHOUT = 10_000, 50
 
 
 @dataclass(slots=True)
@@ -66,6 +68,8 @@ class GroupRecording:
         self._planning = planning
         self._held_as = (holding.holder, span_us(holding.lease))
         self._settings = settings
+        #: groups that are still to go without a look for room
+        self._without = 0
 
     def put_down(self, connection: Connection, group: Sequence[ToPutDown], *, again: bool = False) -> list[PutDown]:
         """Record plans, in order; begin attempts where that is allowed and nothing stands in the way.
@@ -175,12 +179,17 @@ class GroupRecording:
         wanted = sorted({scopes[item.scope_key].provider_id for item in items if item.may_begin})
         if not wanted:
             return {}
+        if self._without:
+            self._without -= 1
+            return {}
         free = [row["id"] for row in connection.execute(self._sql["lock_free_providers"], (wanted,))]
         if not free:
             return {}
         now_us = max(item.prepared.recorded_at_us for item in items)
         rooms = {}
         for row in connection.execute(self._sql["rooms"], (free, now_us - _PATIENCE_US)):
+            if row["took_us"] > _SLOW_US:
+                self._without = _WITHOUT
             if row["others_wait"]:
                 continue
             party, recent = Party.parse(row["party"]), RecentStarts.parse(row["recent_starts"])

@@ -70,7 +70,9 @@ SELECT array_agg(nextval('delivery_ids')) AS ids FROM generate_series(1, $1::big
 SELECT id FROM providers WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: rooms
--- How many of their lanes are in flight, and when others were lately; and whether anything has been due since :since.
+-- How many of their lanes are in flight, and when others were lately; and whether anything has been due since $2. Both
+-- looks pass over what has died in the indexes, which is much while somebody else's transaction keeps it from being
+-- cleared away: `took_us` tells.
 SELECT p.id, p.party, p.recent_starts,
        (SELECT count(*) FROM channels c JOIN lanes l ON l.channel_id = c.id AND l.in_flight
         WHERE c.provider_id = p.id) AS in_flight,
@@ -78,7 +80,8 @@ SELECT p.id, p.party, p.recent_starts,
                WHERE c.provider_id = p.id
                  AND (SELECT l.due_at_us FROM lanes l
                       WHERE l.channel_id = c.id AND NOT l.in_flight AND l.due_at_us IS NOT NULL
-                      ORDER BY l.due_at_us LIMIT 1) < $2::bigint) AS others_wait
+                      ORDER BY l.due_at_us LIMIT 1) < $2::bigint) AS others_wait,
+       (extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1000000)::bigint AS took_us
 FROM providers p WHERE p.id = ANY($1::bigint[]);
 
 -- name: look_back

@@ -123,6 +123,27 @@ async def test_another_service_has_room_of_its_own(both: Both) -> None:
     assert [each.provider for each in begun] == [ANALYTICS]
 
 
+async def test_customers_do_not_wait_for_a_look_that_is_slow(both: Both) -> None:
+    """Somebody's long transaction, such as a dump, keeps the server from clearing away what has died in its indexes."""
+    await both.begin(both.one, "c1")
+    somebody, worker = await asyncpg.connect(both.url), await asyncpg.connect(both.url)
+    try:
+        async with somebody.transaction(isolation="repeatable_read"):
+            await somebody.execute("SELECT 1 FROM lanes")
+            await worker.execute(
+                "INSERT INTO lanes (key, channel_id, customer_address, owner, object_id, head_id, due_at_us, newest_id)"
+                " SELECT decode(md5(n::text), 'hex'), c.id, '', '', 'many', 1, n, 1"
+                " FROM channels c, generate_series(1, 100000) n"
+            )
+            await worker.execute("DELETE FROM lanes WHERE object_id = 'many'")
+            await both.begin(both.one, "slow")
+            assert await both.begin(both.one, "without") == ()
+            assert "without" in {each.lane.object_id for each in await both.claim(both.one)}
+    finally:
+        await somebody.close()
+        await worker.close()
+
+
 async def test_a_backlog_goes_on_at_the_pace_of_the_service_while_another_agent_uses_up_some_room(both: Both) -> None:
     """No time passes meanwhile, so nothing here waits for a nap to be over."""
     for number in range(9):
