@@ -7,17 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from ocn_permission_agent.errors import StoreUnavailable
 from ocn_permission_agent.ledger.store import LedgerStore
 from ocn_permission_agent.metrics import Metrics
 from ocn_permission_agent.outbox.gap_store import StoredGaps
 from ocn_permission_agent.outbox.gaps import GapBook
 from ocn_permission_agent.outbox.intents import Intents
+from ocn_permission_agent.outbox.model import Delivery
 from ocn_permission_agent.outbox.recorder import Recorder
 from ocn_permission_agent.outbox.spool import Spool
 from ocn_permission_agent.store.database import Connection, Database
 from tests.cut_commit import Way, cut_commit
 from tests.fakes import FakeClock
-from tests.outbox_fixtures import Lines, a_plan, open_outbox, session
+from tests.outbox_fixtures import BILLING, PROVIDERS, Lines, a_plan, cdr, open_outbox, session
 from tests.postgres_server import PostgresServer
 
 
@@ -112,3 +114,22 @@ async def test_a_drain_whose_commit_was_cut_is_done_again_without_harm(url: str,
         await agent.recorder.round()
         assert agent.recorder.spooled_bytes == 0
         assert await agent.stored() == bodies(1, 2, 3)
+
+
+async def test_what_began_with_a_cut_commit_is_left_to_who_finds_its_lease_over(url: str, tmp_path: Path) -> None:
+    clock, begun = FakeClock(), list[Delivery]()
+    async with cut_commit(url, tmp_path) as way:
+        database, outbox = await open_outbox(way.url, clock)
+        plan = a_plan(cdr(), BILLING, at=clock.now())
+        await outbox.counts()  # the connection is there
+        way.cut_in = 1
+        with pytest.raises(StoreUnavailable):
+            await outbox.record_and_begin(plan, begin=(PROVIDERS[BILLING],), told=begun.extend)
+        assert (way.cuts, begun) == (1, []), "nothing is sent of which nobody knows that it is recorded"
+        await database.close()
+        database, other = await open_outbox(url, clock, holder="agent-2")
+        assert await other.claim(now=clock.now(), room={}, default_room=8) == ()
+        await database.write(lambda connection: connection.execute("UPDATE lanes SET leased_until_us = 0"))
+        (left_behind,) = await other.keep_leases((), now=clock.now())
+        assert (left_behind.delivery.attempts, left_behind.started_at) == (1, clock.now())
+        await database.close()
