@@ -19,7 +19,6 @@ from tests.fakes import FakeClock
 from tests.outbox_carrier import Dispatching, dispatching
 from tests.outbox_desk import Outboxed
 from tests.outbox_fixtures import ANALYTICS, BILLING, PROVIDERS, a_plan, an_attempt, cdr, command, open_outbox, session
-from tests.postgres_server import PostgresServer
 from tests.stores import Where
 
 TABLES = (
@@ -36,15 +35,6 @@ STEPS: list[OcpiRequest] = [
     cdr(body=b'{"id":"cdr-1","total":9}'),
     command(),
 ]
-
-
-@pytest.fixture
-def other_where(where: Where, tmp_path: Path, request: pytest.FixtureRequest) -> Where:
-    """A second store of the same engine."""
-    if isinstance(where, Path):
-        return tmp_path / "other.db"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.new_database()
 
 
 async def everything(outboxed: Outboxed) -> dict[str, list[tuple[Any, ...]]]:
