@@ -6,9 +6,10 @@ locked, and nothing is remembered from one group to the next, so that several ag
 1. scopes: found, or made;
 2. lanes: made or locked, all in the order of their keys, so that two agents never wait for each other; then ids are
    given out, so that they grow in each lane in the order of commits;
-3. providers towards whom attempts may begin: locked, unless somebody else takes of their room just now, and how much
-   there is; what does not fit, or whose provider is locked, is claimed later;
-4. lanes that are not new: what in them is alike (skipped if there is none);
+3. lanes that are not new: what in them is alike (skipped if there is none);
+4. providers towards whom attempts may begin: locked, unless somebody else takes of their room just now, and how much
+   there is; what does not fit, or whose provider is locked, is claimed later. It comes late, for others are shut out
+   until the commit;
 5. every copy is judged (`grouping.py`), and what is due is written.
 """
 
@@ -87,8 +88,8 @@ class GroupRecording:
         connection.execute(self._sql["keep_scopes"])
         scopes = self._scopes(connection, every)
         lanes, ids = self._lanes(connection, every, scopes)
-        rooms = self._rooms(connection, every, scopes)
         before = self._look_back(connection, every, lanes, again=again)
+        rooms = self._rooms(connection, every, scopes)
         grouping = Grouping(self._planning, scopes, lanes, ids)
         told: list[tuple[Verdicts, int]] = []
         for each, of_plan in zip(group, plans, strict=True):
