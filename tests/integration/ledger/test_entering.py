@@ -82,6 +82,22 @@ async def test_entries_of_all_agents_make_one_chain_for_each_customer(agents: li
         assert verify(chain, signer=KEY.address, recover=recover) == ()
 
 
+async def test_what_ends_for_several_customers_at_once_is_in_the_chain_of_each_in_its_order(
+    agents: list[Database],
+) -> None:
+    said = [(CUSTOMERS[place], f"c-{number}") for number, place in enumerate((0, 1, 0, 2, 1, 0))]
+    for part in (said[:3], said[3:]):
+        outcomes = (replace(OUTCOME, customer_address=each, correlation_id=name) for each, name in part)
+        await enter(agents[0], *outcomes)
+    for customer in CUSTOMERS:
+        chain = await LedgerStore(agents[-1]).chain(customer)
+        assert chain is not None
+        assert verify(chain, signer=KEY.address, recover=recover) == ()
+        texts = [each.text or b"" for each in chain.entries]
+        wanted = [name for each, name in said if each == customer]
+        assert [name in text.decode() for text, name in zip(texts, wanted, strict=True)] == [True] * len(wanted)
+
+
 async def test_who_meets_two_customers_in_either_order_gets_through(agents: list[Database]) -> None:
     first, second = (replace(OUTCOME, customer_address=customer) for customer in CUSTOMERS[:2])
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
