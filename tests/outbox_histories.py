@@ -5,8 +5,11 @@ from typing import Any
 
 from ocn_permission_agent.ocpi.party import Party
 from ocn_permission_agent.outbox.model import AttemptVerdict
+from ocn_permission_agent.outbox.settings import DeliverySettings
+from tests.fakes import FakeClock
 from tests.outbox_desk import Outboxed
-from tests.outbox_fixtures import ANALYTICS, BILLING, cdr, command, session
+from tests.outbox_fixtures import ANALYTICS, BILLING, cdr, command, open_outbox, session
+from tests.stores import Where
 
 #: how everything stands that a settlement touches
 _ROWS = """
@@ -63,3 +66,12 @@ async def rows(it: Outboxed) -> list[list[tuple[Any, ...]]]:
         return [[tuple(row) for row in connection.execute(sql).fetchall()] for sql in (_ROWS, _TALLIES, _ATTEMPTS)]
 
     return await it.database.read(read)
+
+
+async def two_outboxes(where: Where, other_where: Where) -> list[Outboxed]:
+    """Empty ones, each with a clock of its own."""
+    settings = DeliverySettings()
+    return [
+        Outboxed(*await open_outbox(each, clock, settings=settings), clock, settings)
+        for each, clock in ((where, FakeClock()), (other_where, FakeClock()))
+    ]

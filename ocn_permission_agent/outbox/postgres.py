@@ -148,9 +148,6 @@ class _Recording:
         self._recording = GroupRecording(Sql.of("outbox", "postgres", "recording"), self._planning, holding, settings)
         self._grouped: Grouped[ToPutDown, PutDown] = _grouped(database, self._write, GROUP_LIMIT)
 
-    async def record(self, plan: CopyPlan) -> Verdicts:
-        return (await self._grouped.submit(ToPutDown(self._planning.prepared(plan)))).verdicts
-
     async def record_and_begin(
         self, plan: CopyPlan, begin: Collection[Address], told: Callable[[tuple[Delivery, ...]], None]
     ) -> Verdicts:

@@ -1,7 +1,7 @@
 """Recording plans in PostgreSQL: a whole group of them at once, inside one transaction.
 
 A group costs the same few round trips however many plans it has. Whatever is decided is decided by rows that are
-locked, and nothing is remembered from one group to the next, so that several agents may record at once:
+locked, and no row is remembered from one group to the next, so that several agents may record at once:
 
 1. scopes: found, or made;
 2. lanes: made or locked, all in the order of their keys, so that two agents never wait for each other; then ids are

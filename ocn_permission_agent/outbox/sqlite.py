@@ -89,10 +89,6 @@ class _Recording:
         self._put_down = self._recording.put_down
         database.on_undone(self._recording.undo)
 
-    async def record(self, plan: CopyPlan) -> Verdicts:
-        put = await self._database.write_together(self._put_down, ToPutDown(self._planning.prepared(plan)))
-        return put.verdicts
-
     async def record_and_begin(
         self, plan: CopyPlan, begin: Collection[Address], told: Callable[[tuple[Delivery, ...]], None]
     ) -> Verdicts:

@@ -53,10 +53,6 @@ T = TypeVar("T")
 class Recording(Protocol):
     """How an engine records. Any of the coroutines may raise `StoreUnavailable`."""
 
-    async def record(self, plan: CopyPlan) -> Verdicts:
-        """Store a plan; durable on return."""
-        ...
-
     async def record_spooled(self, plans: Sequence[CopyPlan], mark: Mark) -> Sequence[Verdicts | None]:
         """Store plans and the mark in one transaction; None for each that no store would take."""
         ...
@@ -110,7 +106,7 @@ class StoredOutbox(ABC):
 
     async def record(self, plan: CopyPlan) -> int:
         """See `OutboxStore.record`."""
-        return self._counted(plan, await self._recording.record(plan))
+        return await self.record_and_begin(plan, begin=(), told=ignored)
 
     @abstractmethod
     async def record_and_begin(

@@ -6,11 +6,9 @@ from dataclasses import replace
 import pytest
 
 from ocn_permission_agent.outbox.model import Delivery
-from ocn_permission_agent.outbox.settings import DeliverySettings
-from tests.fakes import FakeClock
 from tests.outbox_desk import Outboxed
-from tests.outbox_fixtures import PROVIDERS, a_plan, an_attempt, open_outbox
-from tests.outbox_histories import ENDINGS, requests, rows
+from tests.outbox_fixtures import PROVIDERS, a_plan, an_attempt
+from tests.outbox_histories import ENDINGS, requests, rows, two_outboxes
 from tests.stores import Where
 
 
@@ -32,12 +30,8 @@ async def _begun(it: Outboxed, chance: random.Random, *, at_once: bool) -> tuple
     "seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(5, 200))]
 )
 async def test_at_once_is_as_claimed_and_started(where: Where, other_where: Where, seed: int) -> None:
-    settings = DeliverySettings()
     chances = [random.Random(seed), random.Random(seed)]  # noqa: S311
-    its = [
-        Outboxed(*await open_outbox(each, clock, settings=settings), clock, settings)
-        for each, clock in ((where, FakeClock()), (other_where, FakeClock()))
-    ]
+    its = await two_outboxes(where, other_where)
     left_at_once, pauses = 0, random.Random(-seed)  # noqa: S311
     for _ in range(12):
         (one, early), (other, _) = [

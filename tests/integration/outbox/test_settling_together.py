@@ -7,11 +7,9 @@ from dataclasses import replace
 import pytest
 
 from ocn_permission_agent.outbox.model import Attempt, Delivery
-from ocn_permission_agent.outbox.settings import DeliverySettings
-from tests.fakes import FakeClock
 from tests.outbox_desk import Outboxed
-from tests.outbox_fixtures import a_plan, an_attempt, open_outbox
-from tests.outbox_histories import ENDINGS, requests, rows
+from tests.outbox_fixtures import a_plan, an_attempt
+from tests.outbox_histories import ENDINGS, requests, rows, two_outboxes
 from tests.stores import Where
 
 
@@ -38,12 +36,8 @@ async def _step(it: Outboxed, chance: random.Random, *, together: bool) -> int:
     "seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(5, 200))]
 )
 async def test_settled_together_is_as_settled_one_by_one(where: Where, other_where: Where, seed: int) -> None:
-    settings = DeliverySettings()
     chances = [random.Random(seed), random.Random(seed)]  # noqa: S311
-    its = [
-        Outboxed(*await open_outbox(each, clock, settings=settings), clock, settings)
-        for each, clock in ((where, FakeClock()), (other_where, FakeClock()))
-    ]
+    its = await two_outboxes(where, other_where)
     settled, pauses = 0, random.Random(-seed)  # noqa: S311
     for _ in range(10):
         counts = [
